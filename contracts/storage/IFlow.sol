@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+/// A perfect subtree of a submission: 2^height sectors of 256 bytes under `root`.
+struct SubmissionNode {
+    bytes32 root;
+    uint256 height;
+}
+
+/// What an uploader commits to: `length` bytes, padded as the sum of the nodes' sectors.
+struct SubmissionData {
+    uint256 length;
+    bytes tags;
+    SubmissionNode[] nodes;
+}
+
+/// A submission and the account it is made by, which must be the caller.
+struct Submission {
+    SubmissionData data;
+    address submitter;
+}
+
+/// The state of the log that one mining epoch proves against.
+struct EpochContext {
+    uint256 epoch;
+    uint256 mineStart;
+    bytes32 flowRoot;
+    uint256 flowLength;
+    bytes32 blockDigest;
+    bytes32 digest;
+}
+
+/// Sectors [start, end) whose seals are bound to one context digest.
+struct EpochRange {
+    uint128 start;
+    uint128 end;
+}
+
+/// As EpochRange, with the digest.
+struct EpochRangeWithContextDigest {
+    uint128 start;
+    uint128 end;
+    bytes32 digest;
+}
+
+/// @title The log of storage submissions
+/// @notice Orders submissions, charges for them, and once per epoch fixes the Merkle root that miners prove against.
+/// Lengths and positions are in sectors of 256 bytes unless said otherwise.
+interface IFlow {
+    /// `submission.length` is in bytes, `length` in sectors.
+    event Submit(
+        address indexed sender,
+        bytes32 indexed identity,
+        uint256 submissionIndex,
+        uint256 startPos,
+        uint256 length,
+        SubmissionData submission
+    );
+
+    event NewEpoch(
+        address indexed sender,
+        uint256 indexed index,
+        bytes32 startMerkleRoot,
+        uint256 submissionIndex,
+        uint256 flowLength,
+        bytes32 context
+    );
+
+    /// A refund that the caller did not accept became credit.
+    event RefundCredited(address indexed account, uint256 amount);
+    event CreditWithdrawn(address indexed account, uint256 amount);
+
+    error NotEnoughFee(uint256 price, uint256 amount, uint256 paid);
+    error InvalidSubmission();
+    error SubmitterMismatch(address submitter, address sender);
+    error FlowFull(uint256 length, uint256 sectors);
+    error NoCredit(address account);
+    error RefundFailed(address account, uint256 amount);
+
+    /// @notice Appends a submission. `submission.submitter` must be the caller. Charges exactly what is due and returns the rest.
+    /// @return index position among submissions
+    /// @return digest keccak256 of the concatenated node roots
+    /// @return startIndex first sector
+    /// @return length sectors, without alignment
+    function submit(
+        Submission calldata submission
+    ) external payable returns (uint256 index, bytes32 digest, uint256 startIndex, uint256 length);
+
+    /// @notice As `submit`, with the caller as submitter.
+    function submit(
+        SubmissionData calldata data
+    ) external payable returns (uint256 index, bytes32 digest, uint256 startIndex, uint256 length);
+
+    /// @notice Appends several submissions for one payment.
+    function batchSubmit(
+        Submission[] calldata submissions
+    )
+        external
+        payable
+        returns (
+            uint256[] memory indexes,
+            bytes32[] memory digests,
+            uint256[] memory startIndexes,
+            uint256[] memory lengths
+        );
+
+    /// @notice As `batchSubmit`, with the caller as submitter.
+    function batchSubmit(
+        SubmissionData[] calldata datas
+    )
+        external
+        payable
+        returns (
+            uint256[] memory indexes,
+            bytes32[] memory digests,
+            uint256[] memory startIndexes,
+            uint256[] memory lengths
+        );
+
+    /// @notice Pays the caller's credit out to `to`.
+    function withdrawCredit(address payable to) external returns (uint256 amount);
+
+    /// @notice Opens the epoch of the current block if it is not open yet. Anyone may call; bounded work however late it is.
+    function makeContext() external;
+
+    /// @notice As `makeContext`; `count` is accepted for compatibility, one call always catches up.
+    function makeContextFixedTimes(uint256 count) external;
+
+    /// @notice Opens the current epoch if needed and returns its context.
+    function makeContextWithResult() external returns (EpochContext memory);
+
+    function getContext() external view returns (EpochContext memory);
+    function getEpochRange(bytes32 digest) external view returns (EpochRange memory);
+    function getEpochRangeHistory(uint256 index) external view returns (EpochRange memory);
+    /// @notice The range that contains sector `position`; all zero when no epoch has closed over it yet.
+    function queryContextAtPosition(uint128 position) external view returns (EpochRangeWithContextDigest memory);
+    /// @notice Time (unix seconds) at which the epoch that received sector `position` was opened; 0 if not yet submitted.
+    function openedAtPosition(uint256 position) external view returns (uint256);
+    /// @notice Root of the log as it stands now.
+    function computeFlowRoot() external view returns (bytes32);
+
+    function market() external view returns (address);
+    function rewards() external view returns (address);
+    function epoch() external view returns (uint256);
+    function firstBlock() external view returns (uint256);
+    function blocksPerEpoch() external view returns (uint256);
+    function epochStartPosition() external view returns (uint256);
+    /// @notice Number of submissions, which is the index of the next one.
+    function numSubmissions() external view returns (uint256);
+    function submissionIndex() external view returns (uint256);
+    /// @notice Current length in sectors; the second value is always 0 (nothing is unstaged here).
+    function tree() external view returns (uint256 currentLength, uint256 unstagedHeight);
+    function credits(address account) external view returns (uint256);
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+/// @title Rewards of storage miners
+/// @notice Fees are spread over pricing chunks of the log, released linearly, and paid by halves to whoever proves a chunk. Amounts in wei.
+interface IStorageRewards {
+    event Filled(uint256 indexed pricingIndex, uint256 amount);
+    event DistributeReward(
+        uint256 indexed pricingIndex,
+        address indexed beneficiary,
+        bytes32 indexed minerId,
+        uint256 amount
+    );
+    event Donated(address indexed from, uint256 amount);
+    event BaseRewardSet(uint256 amount);
+    event ServiceFeeSet(uint256 basisPoints, address treasury);
+    event PaymentWithdrawn(address indexed account, uint256 amount);
+
+    error NotMine(address caller);
+    error AmountTooLarge(uint256 amount);
+    error ServiceFeeTooHigh(uint256 basisPoints);
+    error NothingToWithdraw(address account);
+    error WithdrawFailed(address account, uint256 amount);
+    error TooManyChunks(uint256 sectors);
+
+    /// @notice Adds `msg.value`, less the service fee, to the chunks that [startPos, startPos + sectors) touches. Anyone may add.
+    function fill(uint256 startPos, uint256 sectors) external payable;
+    /// @notice Credits half of what is claimable in the chunk, plus the base reward while the chunk is paying. Only the mine contract.
+    function claimMineReward(
+        uint256 pricingIndex,
+        address beneficiary,
+        bytes32 minerId
+    ) external returns (uint256 amount);
+    /// @notice What `claimMineReward` would credit now.
+    function claimable(uint256 pricingIndex) external view returns (uint256 amount);
+    /// @notice Adds to the pool that base rewards are paid from.
+    function donate() external payable;
+    /// @notice Credit of `account`, to be withdrawn.
+    function payments(address account) external view returns (uint256);
+    /// @notice Sends `payee` its credit; anyone may call.
+    function withdrawPayments(address payable payee) external;
+    function setBaseReward(uint256 amount) external;
+    function setServiceFee(uint256 basisPoints, address treasury) external;
+    function baseReward() external view returns (uint256);
+    function totalBaseReward() external view returns (uint256);
+    /// @notice Sectors of a pricing chunk; a power of two, at least 1024.
+    function chunkSectors() external view returns (uint256);
+    /// @notice Seconds over which a fee is released.
+    function releaseSeconds() external view returns (uint256);
+}

@@ -1,0 +1,31 @@
+import { fileURLToPath } from 'node:url'
+import hardhatEthers from '@nomicfoundation/hardhat-ethers'
+import chaiMatchers from '@nomicfoundation/hardhat-ethers-chai-matchers'
+import hardhatMocha from '@nomicfoundation/hardhat-mocha'
+import networkHelpers from '@nomicfoundation/hardhat-network-helpers'
+import typechain from '@nomicfoundation/hardhat-typechain'
+import { defineConfig } from 'hardhat/config'
+import { tasks } from './tasks/index.ts'
+
+// solc from npm, never downloaded: `path` makes Hardhat skip the compiler list and binaries.
+const solc = { version: '0.8.37', path: fileURLToPath(import.meta.resolve('solc/soljson.js')) }
+const settings = { evmVersion: 'cancun', optimizer: { enabled: true, runs: 200 }, outputSelection: { '*': { '*': ['storageLayout'] } } }
+
+export default defineConfig({
+  plugins: [hardhatEthers, chaiMatchers, hardhatMocha, networkHelpers, typechain],
+  tasks,
+  solidity: {
+    npmFilesToBuild: ['@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol', '@openzeppelin/contracts/access/manager/AccessManager.sol'],
+    profiles: {
+      default: { ...solc, settings },
+      production: { ...solc, isolated: false, settings: { ...settings, viaIR: true } },
+    },
+  },
+  test: { solidity: { fuzz: { runs: 1000, seed: '0x1' }, invariant: { runs: 100, depth: 100, failOnRevert: true } } },
+  paths: { tests: { mocha: './test', solidity: './test/solidity' } },
+  typechain: { outDir: 'typechain-types' },
+  networks: {
+    default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'osaka' },
+    devnet: { type: 'http', url: 'http://127.0.0.1:8545' },
+  },
+})
