@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import {IRefundCredit} from "../lib/IRefundCredit.sol";
+
 /// A perfect subtree of a submission: 2^height sectors of 256 bytes under `root`.
 struct SubmissionNode {
     bytes32 root;
@@ -46,7 +48,7 @@ struct EpochRangeWithContextDigest {
 /// @title The log of storage submissions
 /// @notice Orders submissions, charges for them, and once per epoch fixes the Merkle root that miners prove against.
 /// Lengths and positions are in sectors of 256 bytes unless said otherwise.
-interface IFlow {
+interface IFlow is IRefundCredit {
     /// `submission.length` is in bytes, `length` in sectors.
     event Submit(
         address indexed sender,
@@ -66,16 +68,12 @@ interface IFlow {
         bytes32 context
     );
 
-    /// A refund that the caller did not accept became credit.
-    event RefundCredited(address indexed account, uint256 amount);
-    event CreditWithdrawn(address indexed account, uint256 amount);
-
     error NotEnoughFee(uint256 price, uint256 amount, uint256 paid);
     error InvalidSubmission();
     error SubmitterMismatch(address submitter, address sender);
     error FlowFull(uint256 length, uint256 sectors);
-    error NoCredit(address account);
-    error RefundFailed(address account, uint256 amount);
+    error InvalidPeers(address market, address rewards);
+    error InvalidEpochLength(uint256 blocks);
 
     /// @notice Appends a submission. `submission.submitter` must be the caller. Charges exactly what is due and returns the rest.
     /// @return index position among submissions
@@ -117,9 +115,6 @@ interface IFlow {
             uint256[] memory lengths
         );
 
-    /// @notice Pays the caller's credit out to `to`.
-    function withdrawCredit(address payable to) external returns (uint256 amount);
-
     /// @notice Opens the epoch of the current block if it is not open yet. Anyone may call; bounded work however late it is.
     function makeContext() external;
 
@@ -150,5 +145,4 @@ interface IFlow {
     function submissionIndex() external view returns (uint256);
     /// @notice Current length in sectors; the second value is always 0 (nothing is unstaged here).
     function tree() external view returns (uint256 currentLength, uint256 unstagedHeight);
-    function credits(address account) external view returns (uint256);
 }

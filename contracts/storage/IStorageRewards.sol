@@ -18,12 +18,17 @@ interface IStorageRewards {
 
     error NotMine(address caller);
     error AmountTooLarge(uint256 amount);
-    error ServiceFeeTooHigh(uint256 basisPoints);
+    error ServiceFeeTooHigh(uint256 basisPoints, uint256 max);
+    error InvalidTreasury(address treasury);
+    error InvalidChunkSectors(uint256 sectors);
+    error InvalidReleaseSeconds(uint256 duration);
+    error InvalidRange(uint256 startPos, uint256 sectors);
     error NothingToWithdraw(address account);
     error WithdrawFailed(address account, uint256 amount);
-    error TooManyChunks(uint256 sectors);
 
-    /// @notice Adds `msg.value`, less the service fee, to the chunks that [startPos, startPos + sectors) touches. Anyone may add.
+    /// @notice Adds `msg.value`, less the service fee, to the chunks that [startPos, startPos + sectors) touches: by their sectors, or
+    /// if they are more than `MAX_CHUNKS_PER_FILL`, in equal parts to that many of them, evenly spaced. Anyone may add.
+    /// Reverts InvalidRange, and AmountTooLarge where a chunk would hold 2^96 wei.
     function fill(uint256 startPos, uint256 sectors) external payable;
     /// @notice Credits half of what is claimable in the chunk, plus the base reward while the chunk is paying. Only the mine contract.
     function claimMineReward(
@@ -39,8 +44,13 @@ interface IStorageRewards {
     function payments(address account) external view returns (uint256);
     /// @notice Sends `payee` its credit; anyone may call.
     function withdrawPayments(address payable payee) external;
+    /// @notice Sets what a claim adds from the base pool, as long as it lasts. Restricted.
     function setBaseReward(uint256 amount) external;
+    /// @notice Sets the part of payments that goes to `treasury`. Restricted. Reverts ServiceFeeTooHigh, InvalidTreasury.
     function setServiceFee(uint256 basisPoints, address treasury) external;
+    function serviceFee() external view returns (uint256 basisPoints, address treasury);
+    /// @notice State of a chunk now: wei not yet released, wei released and not yet claimed, and when (unix seconds) all is released.
+    function chunkOf(uint256 pricingIndex) external view returns (uint256 locked, uint256 released, uint256 end);
     function baseReward() external view returns (uint256);
     function totalBaseReward() external view returns (uint256);
     /// @notice Sectors of a pricing chunk; a power of two, at least 1024.
