@@ -9,7 +9,7 @@ import { tasks } from './tasks/index.ts'
 
 // solc from npm, never downloaded: `path` makes Hardhat skip the compiler list and binaries.
 const solc = { version: '0.8.37', path: fileURLToPath(import.meta.resolve('solc/soljson.js')) }
-const settings = { evmVersion: 'cancun', optimizer: { enabled: true, runs: 200 }, outputSelection: { '*': { '*': ['storageLayout', 'devdoc', 'userdoc'] } } }
+const settings = { evmVersion: 'cancun', optimizer: { enabled: true, runs: 10_000 }, outputSelection: { '*': { '*': ['storageLayout', 'devdoc', 'userdoc'] } } }
 
 export default defineConfig({
   plugins: [hardhatEthers, chaiMatchers, hardhatMocha, networkHelpers, typechain],

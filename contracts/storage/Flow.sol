@@ -382,6 +382,16 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
         return (_flowStorage().head.length(), 0);
     }
 
+    /// @inheritdoc ExpiringPause
+    function pausedUntil() public view override returns (uint256) {
+        return _flowStorage().head.pausedUntil();
+    }
+
+    function _setPausedUntil(uint256 until) internal override {
+        FlowStorage storage $ = _flowStorage();
+        $.head = $.head.paused(until);
+    }
+
     function _authorizeUpgrade(address) internal override restricted {}
 
     function _flowStorage() private pure returns (FlowStorage storage $) {

@@ -45,8 +45,10 @@ library FlowTree {
     /// on a multiple of 2^height. `node` is the subtree right of all peaks folded so far: empty below the lowest peak.
     function fold(Peaks storage peaks, uint256 length, uint256 height) internal view returns (bytes32 node) {
         bytes32 empty = EMPTY_SECTOR;
+        uint256 level = 0;
+        for (; (length >> level) & 1 == 0; ++level) empty = Hashes.efficientKeccak256(empty, empty);
         node = empty;
-        for (uint256 level = 0; level < height; ++level) {
+        for (; level < height; ++level) {
             node =
                 (length >> level) & 1 == 1
                     ? Hashes.efficientKeccak256(peaks.roots[level], node)
