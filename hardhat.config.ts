@@ -22,7 +22,7 @@ export default defineConfig({
     },
   },
   test: { solidity: { fuzz: { runs: 1000, seed: '0x1' }, invariant: { runs: 100, depth: 100, failOnRevert: true } } },
-  paths: { tests: { mocha: './test', solidity: './test/solidity' } },
+  paths: { sources: ['./contracts', './test/doubles'], tests: { mocha: './test', solidity: './test/solidity' } },
   typechain: { outDir: 'typechain-types' },
   networks: {
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'osaka' },
