@@ -2,9 +2,9 @@
 pragma solidity ^0.8.37;
 
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
-import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {ExpiringPause} from "../access/ExpiringPause.sol";
+import {BlockHistory} from "../lib/BlockHistory.sol";
 import {RefundCredit} from "../lib/RefundCredit.sol";
 import {FlowHead} from "./FlowHead.sol";
 import {FlowTree} from "./FlowTree.sol";
@@ -239,7 +239,7 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
             $.contextRoot = $.peaks.root(length);
         }
         $.epoch = uint64(epoch_);
-        bytes32 blockDigest = Blockhash.blockHash(start);
+        bytes32 blockDigest = BlockHistory.hashOf(start);
         // Without its hash the epoch cannot be mined, and the range stays open for the next one that can.
         $.contextBlockDigest = blockDigest == 0 ? NO_DIGEST : blockDigest;
         bytes32 digest = _contextDigest($);
