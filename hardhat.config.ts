@@ -15,7 +15,11 @@ export default defineConfig({
   plugins: [hardhatEthers, chaiMatchers, hardhatMocha, networkHelpers, typechain],
   tasks,
   solidity: {
-    npmFilesToBuild: ['@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol', '@openzeppelin/contracts/access/manager/AccessManager.sol'],
+    npmFilesToBuild: [
+      '@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol',
+      '@openzeppelin/contracts/access/manager/AccessManager.sol',
+      '@openzeppelin/contracts/governance/TimelockController.sol',
+    ],
     profiles: {
       default: { ...solc, settings },
       production: { ...solc, isolated: false, settings: { ...settings, viaIR: true } },

@@ -1,0 +1,36 @@
+import type { Signer } from 'ethers'
+import { deployAccess, handOver } from './access.ts'
+import { AddressBook } from './address-book.ts'
+import { Deployer } from './deployer.ts'
+import { isReserved } from './networks.ts'
+import type { Profile } from './profiles.ts'
+import { deployStorage } from './storage.ts'
+
+export interface DeployOptions {
+  /** Pays, and holds every role unless the profile hands over to a timelock. */
+  signer: Signer
+  profile: Profile
+  book: AddressBook
+  onStep?: (step: string) => void
+}
+
+/** Deploys the modules of a profile. Run again, it does only what is missing. Gives the addresses by name. */
+export async function deploy({ signer, profile, book, onStep }: DeployOptions): Promise<Readonly<Record<string, string>>> {
+  const address = await signer.getAddress()
+  if (isReserved(book.chainId, address))
+    throw new Error(
+      `${address} is kept for the compute contracts, whose addresses on chain ${book.chainId} follow from its nonces: deploy from another account`,
+    )
+  const deployer = new Deployer({ signer, book, ...(onStep && { onStep }) })
+  const manager = await deployAccess(deployer, profile.access)
+  if (profile.storage) await deployStorage(deployer, manager, profile.storage)
+  await handOver(deployer, manager, profile.access)
+  return book.contracts
+}
+
+/** The address book of the network that a provider is connected to, in a folder of one book per chain id. */
+export async function openBook(signer: Signer, folder: string): Promise<AddressBook> {
+  if (!signer.provider) throw new Error('the signer is not connected to a network')
+  const { chainId } = await signer.provider.getNetwork()
+  return AddressBook.open(Number(chainId), `${folder}/${chainId}.json`)
+}

@@ -1,0 +1,96 @@
+import { parseEther } from 'ethers'
+import type { AccessParameters } from './access.ts'
+import type { StorageParameters } from './storage.ts'
+
+/** What to deploy: a module is deployed when its parameters are there. */
+export interface Profile {
+  access: AccessParameters
+  storage?: StorageParameters
+}
+
+const HOUR = 3600n
+const DAY = 24n * HOUR
+const YEAR = 365n * DAY
+
+/** Wei per sector and lease period that yields `coins` per TiB and month, of which a payment buys `months`. */
+function price(coinsPerTiBMonth: bigint, months: bigint): bigint {
+  return (coinsPerTiBMonth * months * 10n ** 18n) / (1n << 32n)
+}
+
+/** One machine with blocks of a second: every upload of a load (256 KiB) pays a miner within a minute. */
+const local: Profile = {
+  access: {},
+  storage: {
+    blocksPerEpoch: 15n,
+    pricePerSector: price(1n, 1n),
+    leasePeriod: 30n * DAY,
+    gracePeriod: 7n * DAY,
+    chunkSectors: 1n << 10n,
+    releaseSeconds: 30n * DAY,
+    // An answer costs 300,000 gas: 0.0006 coins at 2 gwei.
+    baseReward: parseEther('0.01'),
+    basePool: parseEther('2'),
+    pora: {
+      difficulty: 30_000n,
+      targetMineBlocks: 12n,
+      targetSubmissions: 1n,
+      difficultyAdjustRatio: 20n,
+      maxShards: 32n,
+      nSubtasks: 1n,
+      subtaskInterval: 0n,
+      minDifficulty: 30_000n,
+    },
+  },
+}
+
+/** A handful of operators with some hundred gigabytes, on a chain with blocks of a few seconds. */
+const small: Profile = {
+  access: {},
+  storage: {
+    blocksPerEpoch: 600n,
+    pricePerSector: price(8n, 12n),
+    leasePeriod: YEAR,
+    gracePeriod: 30n * DAY,
+    chunkSectors: 1n << 18n,
+    releaseSeconds: YEAR,
+    baseReward: parseEther('0.01'),
+    basePool: 0n,
+    pora: {
+      difficulty: 1_000_000n,
+      targetMineBlocks: 120n,
+      targetSubmissions: 10n,
+      difficultyAdjustRatio: 20n,
+      maxShards: 64n,
+      nSubtasks: 4n,
+      subtaskInterval: 120n,
+      minDifficulty: 30_000n,
+    },
+  },
+}
+
+/** The scale and the schedule of the public 0G networks. */
+const mainnet: Profile = {
+  access: {},
+  storage: {
+    blocksPerEpoch: 3750n,
+    pricePerSector: price(11n, 12n),
+    leasePeriod: YEAR,
+    gracePeriod: 30n * DAY,
+    chunkSectors: 1n << 25n,
+    releaseSeconds: YEAR,
+    baseReward: 0n,
+    basePool: 0n,
+    pora: {
+      difficulty: 1_000_000n,
+      targetMineBlocks: 750n,
+      targetSubmissions: 100n,
+      difficultyAdjustRatio: 20n,
+      maxShards: 256n,
+      nSubtasks: 4n,
+      subtaskInterval: 800n,
+      minDifficulty: 30_000n,
+    },
+  },
+}
+
+export const PROFILES: Readonly<Record<string, Profile>> = { local, small, mainnet }
