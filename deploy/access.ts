@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { ZeroAddress } from 'ethers'
 import { type AccessManager, AccessManager__factory, TimelockController__factory } from '../typechain-types/index.ts'
 import type { Deployer } from './deployer.ts'

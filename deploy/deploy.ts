@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import type { Signer } from 'ethers'
 import { deployAccess, handOver } from './access.ts'
 import { AddressBook } from './address-book.ts'

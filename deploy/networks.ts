@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { JsonRpcProvider } from 'ethers'
 
 /** Public networks that the same deployment runs on, given a key. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { parseEther } from 'ethers'
 import type { AccessParameters } from './access.ts'
 import type { StorageParameters } from './storage.ts'

@@ -1,4 +1,5 @@
-import { type AccessManager, Flow__factory, StorageMarket__factory, StorageRewards__factory } from '../typechain-types/index.ts'
+// SPDX-License-Identifier: Apache-2.0
+import { type AccessManager, Flow__factory, PoraMine__factory, StorageMarket__factory, StorageRewards__factory } from '../typechain-types/index.ts'
 import { allow } from './access.ts'
 import { type Deployer, type GroupMember, proxy } from './deployer.ts'
 
@@ -35,13 +36,13 @@ export async function deployStorage(deployer: Deployer, manager: AccessManager, 
   const authority = await manager.getAddress()
   const flow = await deployer.contract('Flow.implementation', new Flow__factory(), [])
   const market = await deployer.contract('StorageMarket.implementation', new StorageMarket__factory(), [])
-  const self = await deployer.signer.getAddress()
+  const mine = await deployer.contract('PoraMine.implementation', new PoraMine__factory(), [])
   const { blocksPerEpoch, pricePerSector, leasePeriod, gracePeriod, chunkSectors, releaseSeconds } = parameters
 
   const rewards: GroupMember = {
     name: 'StorageRewards',
     factory: new StorageRewards__factory(),
-    args: () => [authority, self, chunkSectors, releaseSeconds],
+    args: ({ PoraMine }) => [authority, PoraMine, chunkSectors, releaseSeconds],
   }
   const at = await deployer.group([
     proxy('StorageMarket', market, ({ Flow, StorageRewards }) =>
@@ -51,6 +52,10 @@ export async function deployStorage(deployer: Deployer, manager: AccessManager, 
       Flow__factory.createInterface().encodeFunctionData('initialize', [authority, StorageMarket!, StorageRewards!, blocksPerEpoch]),
     ),
     rewards,
+    // Last, as it reads the rules of the log and of the rewards.
+    proxy('PoraMine', mine, ({ Flow, StorageRewards }) =>
+      PoraMine__factory.createInterface().encodeFunctionData('initialize', [authority, Flow!, StorageRewards!, parameters.pora]),
+    ),
   ])
   await permit(deployer, manager, at)
   await fund(deployer, at.StorageRewards!, parameters)
@@ -60,6 +65,8 @@ async function permit(deployer: Deployer, manager: AccessManager, at: Record<str
   const flow = Flow__factory.createInterface()
   const market = StorageMarket__factory.createInterface()
   const rewards = StorageRewards__factory.createInterface()
+  const mine = PoraMine__factory.createInterface()
+  const mineParameters = ['setSchedule', 'setTargetSubmissions', 'setDifficultyAdjustRatio', 'setMinDifficulty', 'setMaxShards']
   const select = (contract: { getFunction(name: never): { selector: string } | null }, ...names: string[]) =>
     names.map((name) => contract.getFunction(name as never)!.selector)
 
@@ -68,6 +75,8 @@ async function permit(deployer: Deployer, manager: AccessManager, at: Record<str
   await allow(deployer, manager, at.StorageMarket!, 'GOVERNOR', select(market, 'schedulePrice'))
   await allow(deployer, manager, at.StorageMarket!, 'UPGRADER', select(market, 'upgradeToAndCall'))
   await allow(deployer, manager, at.StorageRewards!, 'GOVERNOR', select(rewards, 'setBaseReward', 'setServiceFee'))
+  await allow(deployer, manager, at.PoraMine!, 'GOVERNOR', select(mine, ...mineParameters))
+  await allow(deployer, manager, at.PoraMine!, 'UPGRADER', select(mine, 'upgradeToAndCall'))
 }
 
 async function fund(deployer: Deployer, address: string, { baseReward, basePool }: StorageParameters): Promise<void> {

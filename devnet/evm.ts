@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { createHardhatRuntimeEnvironment } from 'hardhat/hre'
 import type { EthereumProvider } from 'hardhat/types/providers'
 import type { Call, Header, Idle } from './journal.ts'
