@@ -85,6 +85,14 @@ export function loadKernel(flavour: Flavour = simdSupported() ? 'simd' : 'scalar
   return new WasmKernel(flavour)
 }
 
+let ofThread: Kernel | undefined
+
+/** The kernel that short synchronous calls of this thread share, loaded at the first one. */
+export function threadKernel(): Kernel {
+  ofThread ??= loadKernel()
+  return ofThread
+}
+
 class WasmKernel implements Kernel {
   readonly flavour: Flavour
   readonly #wasm: Exports
