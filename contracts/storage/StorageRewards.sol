@@ -120,7 +120,10 @@ contract StorageRewards is IStorageRewards, AccessManaged {
             uint256 locked = chunk.locked;
             end = (locked * chunk.end + amount * end) / (locked + amount);
         }
-        chunk.locked = _toUint96(chunk.locked + amount);
+        // What was released before counts too, so that a release always fits.
+        uint256 total = uint256(chunk.claimable) + chunk.locked + amount;
+        require(total <= type(uint96).max, AmountTooLarge(total));
+        chunk.locked += uint96(amount);
         chunk.end = end.toUint32();
         _chunks[pricingIndex] = chunk;
         emit Filled(pricingIndex, amount);
@@ -237,7 +240,7 @@ contract StorageRewards is IStorageRewards, AccessManaged {
         if (block.timestamp < chunk.end) {
             released = (released * (block.timestamp - chunk.updated)) / (chunk.end - chunk.updated);
         }
-        chunk.claimable = _toUint96(chunk.claimable + released);
+        chunk.claimable += uint96(released);
         chunk.locked -= uint96(released);
         chunk.updated = block.timestamp.toUint32();
     }
@@ -245,10 +248,5 @@ contract StorageRewards is IStorageRewards, AccessManaged {
     /// A chunk pays the base reward while some of its fees are still to be released.
     function _baseRewardOf(Chunk memory chunk, BasePool memory pool) private view returns (uint256) {
         return block.timestamp < chunk.end ? Math.min(pool.perClaim, pool.balance) : 0;
-    }
-
-    function _toUint96(uint256 amount) private pure returns (uint96) {
-        require(amount <= type(uint96).max, AmountTooLarge(amount));
-        return uint96(amount);
     }
 }
