@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ZeroHash } from 'ethers'
 import { createHardhatRuntimeEnvironment } from 'hardhat/hre'
 import type { EthereumProvider } from 'hardhat/types/providers'
 import type { Call, Header, Idle } from './journal.ts'
@@ -10,6 +11,13 @@ export interface Head {
   number: number
   hash: string
   time: number
+}
+
+interface RawBlock {
+  number: string
+  hash: string
+  parentHash: string
+  timestamp: string
 }
 
 /** The mnemonic every Ethereum development tool uses: its accounts hold 10,000 ETH each and are known to the world. */
@@ -51,13 +59,21 @@ export class Evm {
     return this.#head
   }
 
-  request(method: string, params: unknown[]): Promise<unknown> {
-    return this.#provider.request({ method, params })
+  async request(method: string, params: unknown[]): Promise<unknown> {
+    const result = await this.#provider.request({ method, params })
+    return method === 'eth_getBlockByNumber' || method === 'eth_getBlockByHash' ? this.#withParent(result as RawBlock | null) : result
+  }
+
+  /** Reserved blocks come without the hash of their parent, which would look like a reorg to whoever follows the chain by it. */
+  async #withParent(block: RawBlock | null): Promise<unknown> {
+    if (block?.parentHash !== ZeroHash || Number(block.number) === 0) return block
+    const parent = (await this.#provider.request({ method: 'eth_getBlockByNumber', params: [quantity(Number(block.number) - 1), false] })) as RawBlock
+    return { ...block, parentHash: parent.hash }
   }
 
   /** Reads the head again and says whether it moved. */
   async refresh(): Promise<boolean> {
-    const block = (await this.request('eth_getBlockByNumber', ['latest', false])) as { number: string; hash: string; timestamp: string }
+    const block = (await this.request('eth_getBlockByNumber', ['latest', false])) as RawBlock
     const moved = block.hash !== this.#head?.hash
     this.#head = { number: Number(block.number), hash: block.hash, time: Number(block.timestamp) }
     return moved

@@ -8,6 +8,7 @@ import { type Chain, devAccounts, startChain } from '../../devnet/chain.ts'
 interface Block {
   number: string
   hash: string
+  parentHash: string
   timestamp: string
 }
 
@@ -165,6 +166,12 @@ describe('devnet: chain', () => {
   })
 
   describe('idle blocks', () => {
+    it('links every block to its parent, in long rounds too', async () => {
+      await chain.request('hardhat_mine', ['0x40'])
+      await send()
+      for (let n = 1; n <= 65; n++) assert.equal((await block(n)).parentHash, (await block(n - 1)).hash, `block ${n}`)
+    })
+
     it('fills a week of downtime at once, with one entry, and keeps every hash', async () => {
       await send()
       await chain.stop()
