@@ -3,9 +3,9 @@ pragma solidity ^0.8.37;
 
 import {AccessManagedUpgradeable} from "@openzeppelin/contracts-upgradeable/access/manager/AccessManagedUpgradeable.sol";
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
-import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
+import {BlockHistory} from "../lib/BlockHistory.sol";
 import {Difficulty} from "./Difficulty.sol";
 import {EpochContext, EpochRange, IFlow} from "./IFlow.sol";
 import {IPoraMine, PoraAnswer, PoraParameters, RecallRange, WorkerContext} from "./IPoraMine.sol";
@@ -174,7 +174,7 @@ contract PoraMine is IPoraMine, AccessManagedUpgradeable, UUPSUpgradeable {
             round.tally.currentSubmissions >= 2 * uint256(round.tally.targetSubmissions) ||
             round.context.flowLength < Pora.SECTORS_PER_LOAD
         ) return work;
-        bytes32 startHash = Blockhash.blockHash(start);
+        bytes32 startHash = BlockHistory.hashOf(start);
         if (startHash == 0) return work;
         work.poraTarget = round.target;
         work.subtaskDigest = keccak256(abi.encode(round.context.digest, startHash));
@@ -311,7 +311,7 @@ contract PoraMine is IPoraMine, AccessManagedUpgradeable, UUPSUpgradeable {
             (uint256 start, uint256 end) = _subtask(round, answer.minerId);
             require(block.number > start, TooEarly(start));
             require(block.number <= end, TooLate(end));
-            bytes32 startHash = Blockhash.blockHash(start);
+            bytes32 startHash = BlockHistory.hashOf(start);
             require(startHash != 0, BlockHashUnavailable(start));
             subtaskDigest = keccak256(abi.encode(context.digest, startHash));
         }
