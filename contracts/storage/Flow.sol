@@ -58,6 +58,7 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
     /// Block digest and context digest of an epoch that cannot be mined, as its block hash is no longer available.
     bytes32 private constant NO_DIGEST = keccak256("");
 
+    /// @custom:oz-upgrades-unsafe-allow constructor
     constructor() {
         _disableInitializers();
     }

@@ -76,6 +76,7 @@ contract PoraMine is IPoraMine, AccessManagedUpgradeable, UUPSUpgradeable {
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.PoraMine"));
 
+    /// @custom:oz-upgrades-unsafe-allow constructor
     constructor() {
         _disableInitializers();
     }

@@ -42,6 +42,7 @@ contract StorageMarket is
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.StorageMarket"));
 
+    /// @custom:oz-upgrades-unsafe-allow constructor
     constructor() {
         _disableInitializers();
     }
