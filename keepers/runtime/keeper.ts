@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync } from 'node:fs'
+import type { Wallet } from 'ethers'
+import type { Registry } from 'prom-client'
+import type { z } from 'zod'
+import { type Chain, type ChainOptions, createChain } from './chain.ts'
+import type { ConfigSchema } from './config.ts'
+import { type Database, type Migrations, openDatabase, openPostgres, type Postgres, schemaName } from './database.ts'
+import { createHttp, type Http, type HttpOptions } from './http.ts'
+import type { Log } from './log.ts'
+import { createMetrics } from './metrics.ts'
+import { openQueue, type Queue, type QueueOptions } from './queue.ts'
+import { createSender, type Sender, type SenderOptions } from './sender.ts'
+
+/** What runs: a storage node, an indexer … */
+export interface Keeper {
+  start(): Promise<void>
+  /** Takes in no more work and finishes what is in hand; the runtime closes what came from it afterwards. */
+  stop(): Promise<void>
+  /** Why it can't serve now, or undefined when it can. */
+  ready(): Promise<string | undefined>
+  /** Where it serves HTTP, once started. */
+  readonly url?: string
+}
+
+export interface KeeperDefinition<S extends ConfigSchema = ConfigSchema> {
+  /** "<module>/<role>", the folder under keepers/. */
+  name: string
+  schema: S
+  create(config: z.output<S>, runtime: Runtime): Promise<Keeper>
+}
+
+/** Ties a keeper's name, configuration and factory together, with types. */
+export const defineKeeper = <S extends ConfigSchema>(definition: KeeperDefinition<S>): KeeperDefinition<S> => definition
+
+/** Where several keepers of one process keep their state: one PostgreSQL, embedded or not, and perhaps a Redis. */
+export interface Backend {
+  readonly postgres: Postgres
+  readonly redisUrl: string | undefined
+  close(): Promise<void>
+}
+
+export interface BackendOptions {
+  /** Folder of the embedded PostgreSQL; in memory without it. */
+  dataDir?: string | undefined
+  databaseUrl?: string | undefined
+  redisUrl?: string | undefined
+  log: Log
+}
+
+export async function openBackend({ dataDir, databaseUrl, redisUrl, log }: BackendOptions): Promise<Backend> {
+  if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true })
+  const postgres = await openPostgres({ dataDir, databaseUrl, log })
+  return { postgres, redisUrl, close: () => postgres.close() }
+}
+
+/** What a keeper stands on. Everything obtained here is closed by `close`, the newest first. */
+export interface Runtime {
+  readonly name: string
+  readonly log: Log
+  readonly metrics: Registry
+  /** Aborts when the runtime closes. */
+  readonly signal: AbortSignal
+  /** The keeper's own tables; call it once. */
+  database<T = any>(migrations: Migrations): Promise<Database<T>>
+  /** Jobs under this keeper's name. */
+  queue<T>(name: string, options?: Partial<QueueOptions>): Promise<Queue<T>>
+  chain(options: Pick<ChainOptions, 'rpcUrl'> & Partial<ChainOptions>): Promise<Chain>
+  /** Transactions of one key; what it has sent is remembered in `database`. */
+  sender(options: Pick<SenderOptions, 'interfaces' | 'database'> & Partial<SenderOptions> & { chain: Chain; wallet: Wallet }): Promise<Sender>
+  http(options: Pick<HttpOptions, 'host' | 'port' | 'ready'> & Partial<HttpOptions>): Http
+  /** Adds something to close. */
+  onClose(close: () => Promise<unknown> | unknown): void
+  close(): Promise<void>
+}
+
+export interface RuntimeOptions {
+  /** Names the tables, jobs and metrics; two keepers on one backend need two names ("storage/node", "storage/node/1"). */
+  name: string
+  backend: Backend
+  log: Log
+}
+
+export function createRuntime({ name, backend, log }: RuntimeOptions): Runtime {
+  const controller = new AbortController()
+  const resources = new AsyncDisposableStack()
+  const metrics = createMetrics(name)
+  let closing: Promise<void> | undefined
+  const opened = <R extends { close(): Promise<unknown> | unknown }>(resource: R): R => {
+    resources.defer(async () => {
+      await resource.close()
+    })
+    return resource
+  }
+  return {
+    name,
+    log,
+    metrics,
+    signal: controller.signal,
+    async database<T>(migrations: Migrations) {
+      const database = await openDatabase<T>(backend.postgres, schemaName(name), migrations)
+      resources.defer(() => database.destroy())
+      return database
+    },
+    queue: async <T>(queueName: string, options: Partial<QueueOptions> = {}) =>
+      opened(await openQueue<T>({ keeper: name, name: queueName, backend, log, metrics, ...options })),
+    chain: async (options) => opened(await createChain({ log, signal: controller.signal, ...options })),
+    sender: async (options) => opened(await createSender({ log, metrics, signal: controller.signal, ...options })),
+    http: (options) => opened(createHttp({ log, metrics, ...options })),
+    onClose: (close) =>
+      resources.defer(async () => {
+        await close()
+      }),
+    close() {
+      controller.abort()
+      closing ??= resources.disposeAsync()
+      return closing
+    },
+  }
+}
