@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import type { Account } from './chain.ts'
+
+/** What devnet.json says. Keys of services that do not run are absent. */
+export interface DevnetFile {
+  chain: { rpcUrl: string; chainId: number; accounts: Account[] }
+  contracts: Record<string, string>
+  services: ServiceUrls
+}
+
+export interface ServiceUrls {
+  storageIndexer?: string
+  storageNodes?: string[]
+  kv?: string
+}
+
+/** Appears whole, when everything answers. */
+export function publish(path: string, content: DevnetFile): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(content, null, 2)}\n`)
+  renameSync(`${path}.new`, path)
+}
+
+export function withdraw(path: string): void {
+  rmSync(path, { force: true })
+}

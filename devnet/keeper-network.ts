@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Backend, createRuntime, type Keeper, openBackend, type Runtime } from '../keepers/runtime/keeper.ts'
+import type { Log } from '../keepers/runtime/log.ts'
+import type { ServiceUrls } from './devnet-file.ts'
+import { type NetworkDescription, type Service, services } from './services.ts'
+
+export type { NetworkDescription } from './services.ts'
+
+const READY_WITHIN_MS = 30_000
+const READY_POLL_MS = 50
+
+/** The keepers of a local network, in this process, on one database. */
+export interface KeeperNetwork {
+  urls: ServiceUrls
+  /** Stops one keeper, as a machine that goes away. */
+  stopKeeper(name: string): Promise<void>
+  /** Starts it again on the state it had. */
+  startKeeper(name: string): Promise<void>
+  stop(): Promise<void>
+}
+
+interface Running {
+  keeper: Keeper
+  runtime: Runtime
+}
+
+/** Starts every keeper, or those whose names are `wanted`, and waits until all of them are ready. */
+export async function startKeepers(description: NetworkDescription, log: Log, wanted: (name: string) => boolean = () => true): Promise<KeeperNetwork> {
+  const list = services(description).filter(({ name }) => wanted(name))
+  const backend = await openBackend({
+    dataDir: description.folder,
+    databaseUrl: process.env.DATABASE_URL,
+    redisUrl: process.env.REDIS_URL,
+    log,
+  })
+  const running = new Map<string, Running>()
+  const stopKeeper = async (name: string) => {
+    const { keeper, runtime } = running.get(name)!
+    running.delete(name)
+    await keeper.stop()
+    await runtime.close()
+  }
+  const stop = async () => {
+    // Those that depend on others stop first.
+    for (const name of [...running.keys()].reverse())
+      await stopKeeper(name).catch((error: unknown) => log.error({ err: error, keeper: name }, 'a keeper failed to stop'))
+    await backend.close()
+  }
+  const startKeeper = async (service: Service) => {
+    running.set(service.name, await start(service, backend, log))
+  }
+  try {
+    for (const service of list) await startKeeper(service)
+    await allReady(running)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const urls: ServiceUrls = {}
+  for (const { name, publish } of list) {
+    const { url } = running.get(name)!.keeper
+    if (url) publish?.(urls, url)
+  }
+  return {
+    urls,
+    stopKeeper,
+    async startKeeper(name) {
+      await startKeeper(list.find((service) => service.name === name)!)
+      await allReady(running)
+    },
+    stop,
+  }
+}
+
+async function start({ name, definition, config }: Service, backend: Backend, log: Log): Promise<Running> {
+  const runtime = createRuntime({ name, backend, log: log.child({ keeper: name }) })
+  try {
+    const keeper = await definition.create(definition.schema.parse(config), runtime)
+    await keeper.start()
+    return { keeper, runtime }
+  } catch (error) {
+    await runtime.close()
+    throw new Error(`${name} could not start: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function allReady(running: Map<string, Running>): Promise<void> {
+  const deadline = Date.now() + READY_WITHIN_MS
+  for (const [name, { keeper }] of running)
+    for (;;) {
+      const reason = await keeper.ready()
+      if (reason === undefined) break
+      if (Date.now() > deadline) throw new Error(`${name} is not ready after ${READY_WITHIN_MS / 1000} s: ${reason}`)
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))
+    }
+}

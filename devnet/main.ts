@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import { LocalNetwork } from './network.ts'
+import { readOptions } from './options.ts'
+import { overview } from './table.ts'
+
+/** npm passes Ctrl-C on to what the terminal has already told: a second one counts only after this long. */
+const SAME_SIGNAL_MS = 1000
+
+const options = readOptions(process.argv.slice(2))
+const network = new LocalNetwork(options, (report) => void end(1, report))
+
+let endingSince: number | undefined
+
+/** Stops everything and leaves. Every way out leads through here. */
+async function end(code: number, message: string): Promise<void> {
+  if (endingSince !== undefined) return
+  endingSince = Date.now()
+  console.error(`\n${message}`)
+  try {
+    await network.stop()
+  } catch (error) {
+    console.error(error)
+    code = 1
+  }
+  process.exit(code)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    if (endingSince !== undefined && Date.now() - endingSince > SAME_SIGNAL_MS) process.exit(1)
+    void end(0, 'stopping …')
+  })
+
+try {
+  const file = await network.start()
+  console.log(overview(file))
+  console.log(`ready in ${(performance.now() / 1000).toFixed(1)} s · state and logs in ${options.dir} · Ctrl-C stops`)
+} catch (error) {
+  await end(1, (error as Error).message)
+}

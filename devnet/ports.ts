@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type AddressInfo, createServer } from 'node:net'
+import type { Ports } from './layout.ts'
+
+/** Fails, with all ports that are taken and what for, before anything is started. */
+export async function requireFree({ chain, storageNodes, storageIndexer, kv, storageMiner }: Ports): Promise<void> {
+  const wanted: [string, number][] = [
+    ['chain', chain],
+    ...storageNodes.map((port, i): [string, number] => [`storage node ${i}`, port]),
+    ['storage indexer', storageIndexer],
+    ['key-value store', kv],
+    ['storage miner', storageMiner],
+  ]
+  const taken: string[] = []
+  for (const [what, port] of wanted) if (!(await isFree(port))) taken.push(`${port} (${what})`)
+  if (taken.length > 0) throw new Error(`ports in use: ${taken.join(', ')}. Stop what uses them, or start with --port-base N`)
+}
+
+/** Ports nobody listens on now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)))
+  const ports = servers.map((server) => (server.address() as AddressInfo).port)
+  await Promise.all(servers.map(close))
+  return ports
+}
+
+async function isFree(port: number): Promise<boolean> {
+  try {
+    await close(await listen(port))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false
+    throw error
+  }
+}
+
+function listen(port: number) {
+  const server = createServer()
+  return new Promise<typeof server>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => resolve(server))
+  })
+}
+
+function close(server: { close(done: () => void): unknown }): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
+}
