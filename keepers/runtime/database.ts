@@ -109,8 +109,8 @@ export async function openDatabase<T = any>(postgres: Postgres, schema: string, 
   const database = new Kysely<T>({ dialect: new PostgresDialect({ pool: postgres.pool(schema, 'tables') }) })
   try {
     await createSchema(database, schema)
-    await migrate(database, 'runtime', runtimeMigrations)
-    await migrate(database, 'keeper', migrations)
+    await migrate(database, schema, 'runtime', runtimeMigrations)
+    await migrate(database, schema, 'keeper', migrations)
   } catch (error) {
     await database.destroy()
     throw new Error(`the tables of ${schema} could not be brought up to date: ${reason(error)}`, { cause: error })
@@ -127,10 +127,12 @@ async function createSchema(database: Database, schema: string): Promise<void> {
   }
 }
 
-async function migrate(database: Database, owner: 'runtime' | 'keeper', migrations: Migrations): Promise<void> {
+async function migrate(database: Database, schema: string, owner: 'runtime' | 'keeper', migrations: Migrations): Promise<void> {
   const migrator = new Migrator({
     db: database,
     provider: { getMigrations: async () => migrations },
+    // Named, or the tables of another keeper on the same server are taken for ours.
+    migrationTableSchema: schema,
     migrationTableName: `${owner}_migration`,
     migrationLockTableName: `${owner}_migration_lock`,
   })
