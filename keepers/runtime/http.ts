@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AddressInfo } from 'node:net'
 import cors from '@fastify/cors'
-import { type FastifyInstance, fastify } from 'fastify'
+import { type FastifyInstance, fastify, LogController } from 'fastify'
 import { Registry } from 'prom-client'
 import { type Busy, ByteGate } from './byte-gate.ts'
 import type { Log } from './log.ts'
@@ -38,7 +38,7 @@ export function createHttp(options: HttpOptions): Http {
   const { host, port, log, metrics, ready, bodyLimit = MEBIBYTE, maxBodyBytes = 64 * MEBIBYTE, patienceMs = 10_000 } = options
   const app = fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     forceCloseConnections: 'idle',
     // Time to receive a whole request, against clients that send a byte now and then; waiting for room counts too.
