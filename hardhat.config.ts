@@ -4,12 +4,16 @@ import chaiMatchers from '@nomicfoundation/hardhat-ethers-chai-matchers'
 import hardhatMocha from '@nomicfoundation/hardhat-mocha'
 import networkHelpers from '@nomicfoundation/hardhat-network-helpers'
 import typechain from '@nomicfoundation/hardhat-typechain'
-import { defineConfig } from 'hardhat/config'
+import { configVariable, defineConfig } from 'hardhat/config'
+import { NETWORKS } from './deploy/networks.ts'
 import { tasks } from './tasks/index.ts'
 
 // solc from npm, never downloaded: `path` makes Hardhat skip the compiler list and binaries.
 const solc = { version: '0.8.37', path: fileURLToPath(import.meta.resolve('solc/soljson.js')) }
 const settings = { evmVersion: 'cancun', optimizer: { enabled: true, runs: 10_000 }, outputSelection: { '*': { '*': ['storageLayout', 'devdoc', 'userdoc'] } } }
+
+// Asked for only by a task that sends to a public network.
+const accounts = [configVariable('DEPLOYER_PRIVATE_KEY')]
 
 export default defineConfig({
   plugins: [hardhatEthers, chaiMatchers, hardhatMocha, networkHelpers, typechain],
@@ -31,5 +35,6 @@ export default defineConfig({
   networks: {
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'osaka' },
     devnet: { type: 'http', url: 'http://127.0.0.1:8545' },
+    ...Object.fromEntries(Object.entries(NETWORKS).map(([name, { chainId, rpcUrl }]) => [name, { type: 'http' as const, chainId, url: rpcUrl, accounts }])),
   },
 })

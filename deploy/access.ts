@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ZeroAddress } from 'ethers'
+import { type Interface, ZeroAddress } from 'ethers'
 import { type AccessManager, AccessManager__factory, TimelockController__factory } from '../typechain-types/index.ts'
 import type { Deployer } from './deployer.ts'
 
@@ -39,13 +39,20 @@ export async function deployAccess(deployer: Deployer, parameters: AccessParamet
   return manager
 }
 
-/** Lets holders of a role call functions of a contract that only the admin could call so far. What governance changed since stays as it is. */
-export async function allow(deployer: Deployer, manager: AccessManager, target: string, role: Role, selectors: string[]): Promise<void> {
-  const current = await Promise.all(selectors.map((selector) => manager.getTargetFunctionRole(target, selector)))
+export interface GovernedContract {
+  name: string
+  address: string
+  interface: Interface
+}
+
+/** Lets holders of a role call functions that only the admin could call so far. What governance changed since stays as it is. */
+export async function allow(deployer: Deployer, manager: AccessManager, contract: GovernedContract, role: Role, functions: string[]): Promise<void> {
+  const selectors = functions.map((name) => contract.interface.getFunction(name)!.selector)
+  const holders = await Promise.all(selectors.map((selector) => manager.getTargetFunctionRole(contract.address, selector)))
   await deployer.ensure(
-    `allow ${role} ${selectors.length} functions of ${target}`,
-    async () => current.every((holder) => holder !== ROLES.ADMIN),
-    () => manager.setTargetFunctionRole(target, selectors, ROLES[role]),
+    `let ${role} call ${functions.join(', ')} of ${contract.name}`,
+    async () => holders.every((holder) => holder !== ROLES.ADMIN),
+    () => manager.setTargetFunctionRole(contract.address, selectors, ROLES[role]),
   )
 }
 

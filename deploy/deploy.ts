@@ -2,7 +2,7 @@
 import type { Signer } from 'ethers'
 import { deployAccess, handOver } from './access.ts'
 import { AddressBook } from './address-book.ts'
-import { Deployer } from './deployer.ts'
+import { Deployer, IMPLEMENTATION } from './deployer.ts'
 import { isReserved } from './networks.ts'
 import type { Profile } from './profiles.ts'
 import { deployStorage } from './storage.ts'
@@ -15,7 +15,7 @@ export interface DeployOptions {
   onStep?: (step: string) => void
 }
 
-/** Deploys the modules of a profile. Run again, it does only what is missing. Gives the addresses by name. */
+/** Deploys the modules of a profile. Run again, it does only what is missing. Gives the addresses to use, by name: of proxies, not of what is behind them. */
 export async function deploy({ signer, profile, book, onStep }: DeployOptions): Promise<Readonly<Record<string, string>>> {
   const address = await signer.getAddress()
   if (isReserved(book.chainId, address))
@@ -26,7 +26,7 @@ export async function deploy({ signer, profile, book, onStep }: DeployOptions): 
   const manager = await deployAccess(deployer, profile.access)
   if (profile.storage) await deployStorage(deployer, manager, profile.storage)
   await handOver(deployer, manager, profile.access)
-  return book.contracts
+  return Object.fromEntries(Object.entries(book.contracts).filter(([name]) => !name.endsWith(IMPLEMENTATION)))
 }
 
 /** The address book of the network that a provider is connected to, in a folder of one book per chain id. */

@@ -17,6 +17,9 @@ export interface GroupMember {
   args: (addresses: Record<string, string>) => unknown[]
 }
 
+/** What the name of a proxy's implementation ends with in the address book. */
+export const IMPLEMENTATION = '.implementation'
+
 /** Deploys what the address book does not have yet. Every method does nothing when its work is already done. */
 export class Deployer {
   readonly signer: Signer
@@ -40,6 +43,11 @@ export class Deployer {
     const address = await this.#create(name, factory, args)
     this.book.record(name, address)
     return address
+  }
+
+  /** Deploys what the proxy `name` is going to delegate to. */
+  implementation(name: string, factory: ContractFactory): Promise<string> {
+    return this.contract(`${name}${IMPLEMENTATION}`, factory, [])
   }
 
   /**

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { Interface } from 'ethers'
 import { type AccessManager, Flow__factory, PoraMine__factory, StorageMarket__factory, StorageRewards__factory } from '../typechain-types/index.ts'
-import { allow } from './access.ts'
+import { allow, type GovernedContract } from './access.ts'
 import { type Deployer, type GroupMember, proxy } from './deployer.ts'
 
 export interface StorageParameters {
@@ -34,9 +36,9 @@ export interface StorageParameters {
 /** Flow, its market, the rewards of miners and the proof they are paid for. Proxies, but for the rewards, which only hold money. */
 export async function deployStorage(deployer: Deployer, manager: AccessManager, parameters: StorageParameters): Promise<void> {
   const authority = await manager.getAddress()
-  const flow = await deployer.contract('Flow.implementation', new Flow__factory(), [])
-  const market = await deployer.contract('StorageMarket.implementation', new StorageMarket__factory(), [])
-  const mine = await deployer.contract('PoraMine.implementation', new PoraMine__factory(), [])
+  const flow = await deployer.implementation('Flow', new Flow__factory())
+  const market = await deployer.implementation('StorageMarket', new StorageMarket__factory())
+  const mine = await deployer.implementation('PoraMine', new PoraMine__factory())
   const { blocksPerEpoch, pricePerSector, leasePeriod, gracePeriod, chunkSectors, releaseSeconds } = parameters
 
   const rewards: GroupMember = {
@@ -62,21 +64,20 @@ export async function deployStorage(deployer: Deployer, manager: AccessManager, 
 }
 
 async function permit(deployer: Deployer, manager: AccessManager, at: Record<string, string>): Promise<void> {
-  const flow = Flow__factory.createInterface()
-  const market = StorageMarket__factory.createInterface()
-  const rewards = StorageRewards__factory.createInterface()
-  const mine = PoraMine__factory.createInterface()
-  const mineParameters = ['setSchedule', 'setTargetSubmissions', 'setDifficultyAdjustRatio', 'setMinDifficulty', 'setMaxShards']
-  const select = (contract: { getFunction(name: never): { selector: string } | null }, ...names: string[]) =>
-    names.map((name) => contract.getFunction(name as never)!.selector)
-
-  await allow(deployer, manager, at.Flow!, 'GUARDIAN', select(flow, 'pause', 'unpause'))
-  await allow(deployer, manager, at.Flow!, 'UPGRADER', select(flow, 'upgradeToAndCall'))
-  await allow(deployer, manager, at.StorageMarket!, 'GOVERNOR', select(market, 'schedulePrice'))
-  await allow(deployer, manager, at.StorageMarket!, 'UPGRADER', select(market, 'upgradeToAndCall'))
-  await allow(deployer, manager, at.StorageRewards!, 'GOVERNOR', select(rewards, 'setBaseReward', 'setServiceFee'))
-  await allow(deployer, manager, at.PoraMine!, 'GOVERNOR', select(mine, ...mineParameters))
-  await allow(deployer, manager, at.PoraMine!, 'UPGRADER', select(mine, 'upgradeToAndCall'))
+  const governed = (name: string, { createInterface }: { createInterface(): unknown }): GovernedContract => ({
+    name,
+    address: at[name]!,
+    interface: createInterface() as Interface,
+  })
+  const flow = governed('Flow', Flow__factory)
+  const market = governed('StorageMarket', StorageMarket__factory)
+  const rewards = governed('StorageRewards', StorageRewards__factory)
+  const mine = governed('PoraMine', PoraMine__factory)
+  await allow(deployer, manager, flow, 'GUARDIAN', ['pause', 'unpause'])
+  await allow(deployer, manager, market, 'GOVERNOR', ['schedulePrice'])
+  await allow(deployer, manager, rewards, 'GOVERNOR', ['setBaseReward', 'setServiceFee'])
+  await allow(deployer, manager, mine, 'GOVERNOR', ['setSchedule', 'setTargetSubmissions', 'setDifficultyAdjustRatio', 'setMinDifficulty', 'setMaxShards'])
+  for (const contract of [flow, market, mine]) await allow(deployer, manager, contract, 'UPGRADER', ['upgradeToAndCall'])
 }
 
 async function fund(deployer: Deployer, address: string, { baseReward, basePool }: StorageParameters): Promise<void> {

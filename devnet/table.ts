@@ -14,7 +14,7 @@ export function overview({ chain, contracts, services }: DevnetFile): string {
   for (const [i, url] of (services.storageNodes ?? []).entries()) table.push([`storage node ${i}`, url])
   if (services.storageIndexer) table.push(['storage indexer', services.storageIndexer])
   if (services.kv) table.push(['key-value store', services.kv])
-  for (const [name, address] of Object.entries(contracts)) if (!name.includes('.')) table.push([name, address])
+  for (const [name, address] of Object.entries(contracts)) table.push([name, address])
   for (const [i, account] of userAccounts(chain.accounts).entries())
     table.push([`account ${FIRST_USER_ACCOUNT + i}\n10,000 coins`, `${account.address}\n${account.privateKey}`])
   return table.toString()
