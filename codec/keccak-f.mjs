@@ -1,5 +1,5 @@
-// Writes Keccak-f[1600] (FIPS 202 §3.2) as straight-line AssemblyScript over the lane operations of codec/assembly/lanes.*.ts.
-// The 25 lanes stay in locals for a whole permutation, which no loop over an array would give us.
+// Writes Keccak-f[1600] (FIPS 202 §3.2) in AssemblyScript over the lane operations of codec/assembly/lanes.*.ts, with every lane a
+// local: AssemblyScript has no arrays that stay in registers.
 
 const range = (n) => [...Array(n).keys()]
 const at = (x, y) => (x % 5) + 5 * (y % 5)
@@ -30,29 +30,43 @@ function roundConstants() {
 
 const rotate = (lane, bits) => (bits === 0 ? lane : `rotate(${lane}, ${bits})`)
 
-function round(constant, rho) {
-  const theta = range(5).map((x) => `c${x} = xor(xor(xor(a${x}, a${x + 5}), xor(a${x + 10}, a${x + 15})), a${x + 20})`)
+/** One round from lanes `a…` to lanes `e…` (`a` and `e` are their prefixes), row by row, so that few values are alive at once. */
+function round(a, e, constant) {
+  const rho = rotations()
+  const theta = range(5).map((x) => `c${x} = xor(xor(xor(${a}${x}, ${a}${x + 5}), xor(${a}${x + 10}, ${a}${x + 15})), ${a}${x + 20})`)
   const spread = range(5).map((x) => `d${x} = xor(c${(x + 4) % 5}, ${rotate(`c${(x + 1) % 5}`, 1)})`)
-  const rhoPi = range(25).map((i) => {
-    const [x, y] = [i % 5, Math.floor(i / 5)]
-    return `b${at(y, 2 * x + 3 * y)} = ${rotate(`xor(a${i}, d${x})`, rho[i])}`
-  })
-  const chi = range(25).map((i) => {
-    const [x, y] = [i % 5, Math.floor(i / 5)]
-    return `a${i} = chi(b${i}, b${at(x + 1, y)}, b${at(x + 2, y)})`
-  })
-  return [...theta, ...spread, ...rhoPi, ...chi, `a0 = xor(a0, splat(0x${constant.toString(16)}))`]
+  // Step π moves (x, y) to (y, 2x + 3y); this is which lane comes to (x, y).
+  const rowOf = (y) => [
+    ...range(5).map((x) => {
+      const from = at(x + 3 * y, x)
+      return `b${x} = ${rotate(`xor(${a}${from}, d${from % 5})`, rho[from])}`
+    }),
+    ...range(5).map((x) => `${e}${at(x, y)} = chi(b${x}, b${(x + 1) % 5}, b${(x + 2) % 5})`),
+  ]
+  return [...theta, ...spread, ...range(5).flatMap(rowOf), `${e}0 = xor(${e}0, splatAt(${constant}))`]
 }
 
-/** Source of a module exporting `permute(state)`: 24 rounds in place over 25 lanes at `state`. */
+/**
+ * Source of a module exporting `permute(state)`: 24 rounds in place over 25 lanes at `state`.
+ * Two rounds to an iteration spare the copies between them; more of them no longer fit the caches a processor decodes from.
+ */
 export function keccakSource() {
-  const rho = rotations()
-  const locals = [...range(25).map((i) => `b${i}`), ...range(5).map((i) => `c${i}`), ...range(5).map((i) => `d${i}`)]
+  const lanes = (declare) => range(25).map(declare)
   const body = [
-    ...range(25).map((i) => `let a${i} = load<Lane>(state, ${i} * sizeof<Lane>())`),
-    ...locals.map((name) => `let ${name}: Lane`),
-    ...roundConstants().flatMap((constant) => round(constant, rho)),
-    ...range(25).map((i) => `store<Lane>(state, a${i}, ${i} * sizeof<Lane>())`),
+    ...lanes((i) => `let a${i} = load<Lane>(state, ${i} * sizeof<Lane>())`),
+    ...lanes((i) => `let e${i}: Lane`),
+    ...range(5).flatMap((i) => [`let b${i}: Lane`, `let c${i}: Lane`, `let d${i}: Lane`]),
+    'for (let constant = CONSTANTS, end = CONSTANTS + 24 * 8; constant < end; constant += 2 * 8) {',
+    ...round('a', 'e', 'constant'),
+    ...round('e', 'a', 'constant + 8'),
+    '}',
+    ...lanes((i) => `store<Lane>(state, a${i}, ${i} * sizeof<Lane>())`),
   ]
-  return `import { Lane, chi, rotate, splat, xor } from './lanes'\n\nexport function permute(state: usize): void {\n  ${body.join('\n  ')}\n}\n`
+  return [
+    "import { Lane, chi, rotate, splatAt, xor } from './lanes'",
+    `const CONSTANTS = memory.data<u64>([${roundConstants().map((constant) => `0x${constant.toString(16)}`)}])`,
+    'export function permute(state: usize): void {',
+    ...body,
+    '}',
+  ].join('\n')
 }

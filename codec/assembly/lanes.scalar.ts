@@ -8,6 +8,10 @@ export const LANES: i32 = 1
 // @ts-ignore: decorator
 @inline export function splat(word: u64): Lane { return word }
 
+/** The word at `address`. */
+// @ts-ignore: decorator
+@inline export function splatAt(address: usize): Lane { return load<u64>(address) }
+
 // @ts-ignore: decorator
 @inline export function xor(a: Lane, b: Lane): Lane { return a ^ b }
 

@@ -8,11 +8,19 @@ export const LANES: i32 = 2
 // @ts-ignore: decorator
 @inline export function splat(word: u64): Lane { return i64x2.splat(word) }
 
+/** The word at `address`, for both. */
+// @ts-ignore: decorator
+@inline export function splatAt(address: usize): Lane { return v128.load_splat<u64>(address) }
+
 // @ts-ignore: decorator
 @inline export function xor(a: Lane, b: Lane): Lane { return v128.xor(a, b) }
 
 // @ts-ignore: decorator
-@inline export function rotate(a: Lane, bits: i32): Lane { return v128.or(i64x2.shl(a, bits), i64x2.shr_u(a, 64 - bits)) }
+@inline export function rotate(a: Lane, bits: i32): Lane {
+  // Processors shift on fewer ports than they add on.
+  const left = bits === 1 ? i64x2.add(a, a) : i64x2.shl(a, bits)
+  return v128.or(left, i64x2.shr_u(a, 64 - bits))
+}
 
 /** a ^ (~b & c), the non-linear step. */
 // @ts-ignore: decorator
