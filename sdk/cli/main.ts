@@ -1,0 +1,32 @@
+import { Command, CommanderError } from 'commander'
+import { devnetCommand } from './devnet.ts'
+import { exitCodeOf, exitCodes, fail } from './failure.ts'
+import { keeperCommand } from './keeper.ts'
+import { storageCommand } from './storage/index.ts'
+
+/** Runs the command line and sets the exit code of the process. */
+export async function main(argv: string[]): Promise<void> {
+  const program = new Command('perigee')
+    .description('Store, find and fetch files on a Perigee network, and run its keepers.')
+    .addCommand(storageCommand())
+    .addCommand(devnetCommand())
+    .addCommand(keeperCommand())
+    .enablePositionalOptions()
+    .addHelpText('after', `\nExit codes: ${exitCodes}`)
+  for (const command of everyCommand(program)) command.exitOverride().showHelpAfterError('(--help shows what there is)')
+  try {
+    await program.parseAsync(argv)
+  } catch (error) {
+    // Commander has printed what is wrong with the arguments, or the help that was asked for.
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+    else {
+      fail(error, { json: argv.includes('--json') })
+      process.exitCode = exitCodeOf(error)
+    }
+  }
+}
+
+function* everyCommand(command: Command): Generator<Command> {
+  yield command
+  for (const child of command.commands) yield* everyCommand(child)
+}

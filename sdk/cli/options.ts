@@ -1,0 +1,42 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { findNetwork, type Network } from '../network.ts'
+
+/** Options by which a command finds its network; the same everywhere. */
+export interface NetworkFlags {
+  network?: string
+  rpcUrl?: string
+  indexer?: string
+  node?: string[]
+  json?: boolean
+}
+
+export function withNetworkOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--network <name>', 'local, 0g-mainnet, 0g-testnet, or the path of a devnet.json').env('PERIGEE_NETWORK'))
+    .addOption(new Option('--rpc-url <url>', 'RPC endpoint of the chain').env('RPC_URL'))
+    .option('--indexer <url>', 'indexer to find storage nodes by')
+    .option('--node <url...>', 'storage nodes to use instead of asking an indexer')
+    .option('--json', 'print the result as JSON')
+}
+
+export function networkOf({ network, rpcUrl, indexer, node }: NetworkFlags): Network {
+  return findNetwork({ network, rpcUrl, indexer, nodes: node })
+}
+
+/** Where storage nodes are found: flags before what the network says. */
+export function nodesOf(network: Network, flags: NetworkFlags): { indexer?: string | undefined; nodes?: string[] | undefined } {
+  const { storageIndexer, storageNodes } = network.services
+  return flags.node || !storageIndexer ? { nodes: flags.node ?? storageNodes } : { indexer: storageIndexer }
+}
+
+export function positiveInteger(value: string): number {
+  if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
+  throw new InvalidArgumentError('A positive whole number is expected.')
+}
+
+/** Ends the work in hand when the user interrupts it; a second signal ends the process. */
+export function interruptible(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort())
+  return controller.signal
+}

@@ -1,0 +1,105 @@
+import { type ContractRunner, type ContractTransactionReceipt, type ContractTransactionResponse, Interface, isCallException, isError } from 'ethers'
+import {
+  type IFlow,
+  IFlow__factory,
+  IPoraMine__factory,
+  type IStorageMarket,
+  IStorageMarket__factory,
+  IStorageRewards__factory,
+} from '../typechain-types/index.ts'
+import { PerigeeError, reasonOf } from './errors.ts'
+
+/** Where submissions go and what they cost. */
+export interface StorageContracts {
+  flow: IFlow
+  market: IStorageMarket
+}
+
+/** Connects the Flow at an address (a node's status tells it) and the market it charges by. @throws PerigeeError CHAIN when it is no Flow. */
+export async function connectFlow(flowAddress: string, runner: ContractRunner): Promise<StorageContracts> {
+  const flow = IFlow__factory.connect(flowAddress, runner)
+  const market = await flow.market().catch((cause) => {
+    throw new PerigeeError('CHAIN', `there is no storage log (Flow) at ${flowAddress}`, {
+      details: [reasonOf(cause)],
+      wayOut: 'Is the RPC endpoint of the same chain as the storage nodes?',
+      cause,
+    })
+  })
+  return { flow, market: IStorageMarket__factory.connect(market, runner) }
+}
+
+const FACTORIES = { Flow: IFlow__factory, StorageMarket: IStorageMarket__factory, StorageRewards: IStorageRewards__factory, PoraMine: IPoraMine__factory }
+
+/** The contracts of a network by the names of its address book. */
+export type Contracts = { [Name in keyof typeof FACTORIES]: ReturnType<(typeof FACTORIES)[Name]['connect']> }
+
+/** Connects one contract of an address book. @throws PerigeeError NOT_FOUND when the book has no such name. */
+export function contractNamed<Name extends keyof Contracts>(name: Name, addresses: Record<string, string>, runner: ContractRunner): Contracts[Name] {
+  const address = addresses[name]
+  if (!address)
+    throw new PerigeeError('NOT_FOUND', `this network has no ${name}`, { details: [`it has ${Object.keys(addresses).join(', ') || 'no contracts'}`] })
+  return FACTORIES[name].connect(address, runner) as Contracts[Name]
+}
+
+/** Errors that a storage transaction can end in, those of OpenZeppelin's access manager and pause included. */
+const errors = new Interface([
+  ...[IFlow__factory, IStorageMarket__factory, IStorageRewards__factory].flatMap((factory) => factory.abi.filter((item) => (item.type as string) === 'error')),
+  'error EnforcedPause()',
+  'error AccessManagedUnauthorized(address caller)',
+])
+
+const HINTS: Record<string, string> = {
+  NotEnoughFee: 'The price has risen; ask for it again and send what is due.',
+  EnforcedPause: 'The guardian has paused submissions; a pause ends by itself. Try again later.',
+  SubmitterMismatch: 'A submission is made in the name of the account that sends it.',
+  FlowFull: 'This log accepts no more data.',
+}
+
+/** Turns what ethers throws for a transaction or call into an error that names the contract's own reason. */
+export function chainError(what: string, error: unknown): PerigeeError {
+  if (error instanceof PerigeeError) return error
+  if (isError(error, 'INSUFFICIENT_FUNDS')) {
+    return new PerigeeError('CHAIN', `${what}: the account cannot pay for it`, {
+      details: [error.shortMessage],
+      wayOut: 'Fund the account, or use another key.',
+      cause: error,
+    })
+  }
+  if (isError(error, 'NETWORK_ERROR') || isError(error, 'SERVER_ERROR') || isError(error, 'TIMEOUT')) {
+    return new PerigeeError('NETWORK', `${what}: the RPC endpoint does not answer`, { details: [error.shortMessage], cause: error })
+  }
+  const decoded = isCallException(error) && error.data ? errors.parseError(error.data) : null
+  if (decoded) {
+    const args = decoded.fragment.inputs.map((input, i) => `${input.name} = ${decoded.args[i]}`)
+    return new PerigeeError('CHAIN', `${what}: the contract refused with ${decoded.name}`, {
+      details: args,
+      ...(HINTS[decoded.name] ? { wayOut: HINTS[decoded.name] } : {}),
+      cause: error,
+    })
+  }
+  return new PerigeeError('CHAIN', `${what}: ${reasonOf(error)}`, { cause: error })
+}
+
+export interface ConfirmOptions {
+  confirmations?: number
+  /** Milliseconds until waiting ends with TIMEOUT. */
+  timeout: number
+}
+
+/** Waits until a transaction is mined and has succeeded. @throws PerigeeError TIMEOUT or CHAIN. */
+export async function confirmed(
+  what: string,
+  transaction: ContractTransactionResponse,
+  { confirmations = 1, timeout }: ConfirmOptions,
+): Promise<ContractTransactionReceipt> {
+  const receipt = await transaction.wait(confirmations, timeout).catch((error) => {
+    if (!isError(error, 'TIMEOUT')) throw chainError(what, error)
+    throw new PerigeeError('TIMEOUT', `${what}: not mined within ${timeout / 1000} s`, {
+      details: [`transaction ${transaction.hash}, nonce ${transaction.nonce}`],
+      wayOut: 'It may still be mined. Run the same command again to go on from there, once it is.',
+      cause: error,
+    })
+  })
+  if (receipt?.status === 1) return receipt
+  throw new PerigeeError('CHAIN', `${what}: the transaction reverted`, { details: [`transaction ${transaction.hash}`] })
+}
