@@ -1,4 +1,4 @@
-import { type ContractRunner, type ContractTransactionReceipt, type ContractTransactionResponse, Interface, isCallException, isError } from 'ethers'
+import { type ContractRunner, Interface, isCallException, isError, type TransactionReceipt, type TransactionResponse } from 'ethers'
 import {
   type IFlow,
   IFlow__factory,
@@ -8,6 +8,7 @@ import {
   IStorageRewards__factory,
 } from '../typechain-types/index.ts'
 import { PerigeeError, reasonOf } from './errors.ts'
+import { waitFor } from './wait.ts'
 
 /** Where submissions go and what they cost. */
 export interface StorageContracts {
@@ -84,22 +85,27 @@ export interface ConfirmOptions {
   confirmations?: number
   /** Milliseconds until waiting ends with TIMEOUT. */
   timeout: number
+  signal?: AbortSignal | undefined
 }
 
 /** Waits until a transaction is mined and has succeeded. @throws PerigeeError TIMEOUT or CHAIN. */
 export async function confirmed(
   what: string,
-  transaction: ContractTransactionResponse,
-  { confirmations = 1, timeout }: ConfirmOptions,
-): Promise<ContractTransactionReceipt> {
-  const receipt = await transaction.wait(confirmations, timeout).catch((error) => {
-    if (!isError(error, 'TIMEOUT')) throw chainError(what, error)
-    throw new PerigeeError('TIMEOUT', `${what}: not mined within ${timeout / 1000} s`, {
-      details: [`transaction ${transaction.hash}, nonce ${transaction.nonce}`],
-      wayOut: 'It may still be mined. Run the same command again to go on from there, once it is.',
-      cause: error,
+  { hash, nonce, provider }: TransactionResponse,
+  { confirmations = 1, timeout, signal }: ConfirmOptions,
+): Promise<TransactionReceipt> {
+  const look = async (): Promise<TransactionReceipt | undefined> => {
+    const receipt = await provider.getTransactionReceipt(hash).catch((error) => {
+      throw chainError(what, error)
     })
-  })
-  if (receipt?.status === 1) return receipt
-  throw new PerigeeError('CHAIN', `${what}: the transaction reverted`, { details: [`transaction ${transaction.hash}`] })
+    return receipt && (confirmations <= 1 || (await receipt.confirmations()) >= confirmations) ? receipt : undefined
+  }
+  const late = (): PerigeeError =>
+    new PerigeeError('TIMEOUT', `${what}: not mined within ${timeout / 1000} s`, {
+      details: [`transaction ${hash}, nonce ${nonce}`],
+      wayOut: 'It may still be mined. Once it is, run the same command again to go on from there: nothing is paid twice.',
+    })
+  const receipt = await waitFor(look, { timeout, signal, late })
+  if (receipt.status === 1) return receipt
+  throw new PerigeeError('CHAIN', `${what}: the transaction reverted`, { details: [`transaction ${hash}`] })
 }

@@ -19,12 +19,11 @@ export interface Submitted {
 }
 
 export interface SubmitOptions {
-  /** Wei per sector; default: what the market asks. */
-  pricePerSector?: bigint
-  gasPrice?: bigint
+  gasPrice?: bigint | undefined
   confirmations?: number
   /** Milliseconds until the transaction must be mined. */
   timeout: number
+  signal?: AbortSignal | undefined
 }
 
 /** Connects to the Flow that nodes follow, and refuses when the signer's chain is another. */
@@ -43,13 +42,12 @@ export async function submit({ flow, market }: StorageContracts, signer: Signer,
   const submitter = await signer.getAddress()
   const sectors = sectorsOf(data.nodes)
   try {
-    const price = options.pricePerSector ?? (await market.pricePerSector())
-    const fee = price * BigInt(sectors)
+    const fee = (await market.pricePerSector()) * BigInt(sectors)
     const transaction = await flow['submit(((uint256,bytes,(bytes32,uint256)[]),address))'](
       { data, submitter },
       { value: fee, ...(options.gasPrice === undefined ? {} : { gasPrice: options.gasPrice }) },
     )
-    const receipt = await confirmed('submitting', transaction, { confirmations: options.confirmations ?? 1, timeout: options.timeout })
+    const receipt = await confirmed('submitting', transaction, options)
     for (const log of receipt.logs) {
       if (log.address.toLowerCase() !== (await flow.getAddress()).toLowerCase()) continue
       const event = flow.interface.parseLog(log)
