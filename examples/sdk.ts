@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Our SDK on the same network: node --import ./scripts/ts.mjs examples/sdk.ts <file>
 import { JsonRpcProvider, Wallet } from 'ethers'
 import { download, findNetwork, upload } from '../sdk/index.ts'

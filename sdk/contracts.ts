@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { type ContractRunner, Interface, isCallException, isError, type TransactionReceipt, type TransactionResponse } from 'ethers'
 import {
   type IFlow,
@@ -59,9 +60,10 @@ const HINTS: Record<string, string> = {
 /** Turns what ethers throws for a transaction or call into an error that names the contract's own reason. */
 export function chainError(what: string, error: unknown): PerigeeError {
   if (error instanceof PerigeeError) return error
-  if (isError(error, 'INSUFFICIENT_FUNDS')) {
+  const reason = rpcReason(error)
+  if (isError(error, 'INSUFFICIENT_FUNDS') || /(enough|insufficient) funds/.test(reason)) {
     return new PerigeeError('CHAIN', `${what}: the account cannot pay for it`, {
-      details: [error.shortMessage],
+      details: [reason],
       wayOut: 'Fund the account, or use another key.',
       cause: error,
     })
@@ -78,7 +80,14 @@ export function chainError(what: string, error: unknown): PerigeeError {
       cause: error,
     })
   }
-  return new PerigeeError('CHAIN', `${what}: ${reasonOf(error)}`, { cause: error })
+  return new PerigeeError('CHAIN', `${what}: ${reason}`, { cause: error })
+}
+
+/** What the RPC endpoint said, where ethers passes it on unread; else what ethers says, without the request it quotes. */
+function rpcReason(error: unknown): string {
+  const { error: inner, shortMessage } = error as { error?: { message?: unknown }; shortMessage?: unknown }
+  if (typeof inner?.message === 'string') return inner.message
+  return typeof shortMessage === 'string' ? shortMessage : reasonOf(error)
 }
 
 export interface ConfirmOptions {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { createJSONRPCRequest, type JSONRPCErrorResponse } from 'json-rpc-2.0'
 import type { ZodType } from 'zod'
 import { PerigeeError } from './errors.ts'

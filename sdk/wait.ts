@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import pRetry, { AbortError } from 'p-retry'
 import { PerigeeError } from './errors.ts'
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { z } from 'zod'
 import { PerigeeError, reasonOf } from '../errors.ts'

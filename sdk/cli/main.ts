@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command, CommanderError } from 'commander'
 import { devnetCommand } from './devnet.ts'
 import { exitCodeOf, exitCodes, fail } from './failure.ts'

@@ -1,4 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { JsonRpcProvider } from 'ethers'
+import type { IFlow } from '../../typechain-types/index.ts'
+import { contractNamed } from '../contracts.ts'
+import { PerigeeError } from '../errors.ts'
 import { findNetwork, type Network } from '../network.ts'
 
 /** Options by which a command finds its network; the same everywhere. */
@@ -27,6 +32,18 @@ export function networkOf({ network, rpcUrl, indexer, node }: NetworkFlags): Net
 export function nodesOf(network: Network, flags: NetworkFlags): { indexer?: string | undefined; nodes?: string[] | undefined } {
   const { storageIndexer, storageNodes } = network.services
   return flags.node || !storageIndexer ? { nodes: flags.node ?? storageNodes } : { indexer: storageIndexer }
+}
+
+/** The log of the network, where its chain and its contracts are known; where they are not, nodes are asked alone. */
+export function logOf({ chain, contracts }: Network): { flow: IFlow } | undefined {
+  return chain.rpcUrl && contracts.Flow ? { flow: contractNamed('Flow', contracts, providerOf(chain)) } : undefined
+}
+
+/** The RPC endpoint of a network. @throws PerigeeError USAGE when none is known. */
+export function providerOf({ rpcUrl, chainId }: Network['chain']): JsonRpcProvider {
+  if (!rpcUrl) throw new PerigeeError('USAGE', 'no RPC endpoint is known', { wayOut: 'Give --rpc-url.' })
+  // Nothing is cached: an answer 250 ms old is wrong on a chain that mines at once.
+  return new JsonRpcProvider(rpcUrl, chainId, { staticNetwork: true, cacheTimeout: -1, batchMaxCount: 1 })
 }
 
 export function positiveInteger(value: string): number {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Presets, SingleBar } from 'cli-progress'
 import { bytes } from './output.ts'
 

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises'
-import { JsonRpcProvider, NonceManager, type Signer, Wallet } from 'ethers'
+import { type Signer, Wallet } from 'ethers'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import type { Network } from '../network.ts'
+import { providerOf } from './options.ts'
 import { notice } from './output.ts'
 
 /** Development account that people's commands use; those before it belong to the network's own services. */
@@ -12,19 +14,9 @@ export interface SignerFlags {
   json?: boolean
 }
 
-/** The RPC endpoint of the network. @throws PerigeeError USAGE when none is known. */
-export function providerOf(network: Network): JsonRpcProvider {
-  if (!network.chain.rpcUrl) throw new PerigeeError('USAGE', 'no RPC endpoint is known', { wayOut: 'Give --rpc-url.' })
-  return new JsonRpcProvider(network.chain.rpcUrl, network.chain.chainId, {
-    staticNetwork: network.chain.chainId !== undefined,
-    cacheTimeout: -1,
-    pollingInterval: 500,
-  })
-}
-
 /** The account that pays: --keystore, PRIVATE_KEY, or on a development network one of its funded accounts. */
 export async function signerOf(network: Network, flags: SignerFlags): Promise<Signer> {
-  return new NonceManager((await walletOf(network, flags)).connect(providerOf(network)))
+  return (await walletOf(network, flags)).connect(providerOf(network.chain))
 }
 
 export async function walletOf(network: Network, flags: SignerFlags): Promise<Wallet> {

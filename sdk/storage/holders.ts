@@ -1,17 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
 import { SEGMENT_CHUNKS } from '../../protocol/storage/constants.ts'
 import { type FileShape, fileShape } from '../../protocol/storage/file-shape.ts'
-import { FileTree, rootOfNodes } from '../../protocol/storage/merkle.ts'
+import { FileTree, rootOfNodes, type SubmissionNode } from '../../protocol/storage/merkle.ts'
 import type { Shard } from '../../protocol/storage/shard.ts'
 import { sectorsOf } from '../../protocol/storage/submission.ts'
+import type { StorageContracts } from '../contracts.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import { IndexerClient } from './indexer-client.ts'
 import { type FileInfo, StorageNodeClient } from './node-client.ts'
+import { submissionsOf } from './submissions.ts'
 
 export interface HolderOptions {
   /** Where nodes that hold the file are found. */
   indexer?: string | undefined
   /** Nodes to ask instead of the indexer. */
   nodes?: string[] | undefined
+  /** The log that submissions are in. With it, what nodes say of a file's size is checked against the chain. */
+  log?: Pick<StorageContracts, 'flow'> | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -51,15 +56,16 @@ export function holdsSegment({ shard, info }: Holder, index: number): boolean {
 /**
  * Finds who holds a file, and its tree.
  *
- * The root commits to every byte but not to how many zeros end the file within its padding; on the size the holders must agree,
- * and a submission of that size must need that padding.
+ * The root commits to every byte but not to how many zeros end the file within its padding. The size is in the log: with
+ * `log` each holder's claim is checked there, without it the holders must agree.
  * @throws PerigeeError NOT_FOUND when nobody holds it.
  */
 export async function findHolders(root: string, options: HolderOptions): Promise<HeldFile> {
   if (!/^0x[0-9a-f]{64}$/.test(root))
     throw new PerigeeError('USAGE', `not a root: ${root}`, { wayOut: 'A root is 0x and 64 hexadecimal digits, as `storage put` prints it.' })
   const culprits: Culprit[] = []
-  const asked = await holdersAmong(await locations(root, options), root, culprits, options.signal)
+  const claiming = await holdersAmong(await locations(root, options), root, culprits, options.signal)
+  const asked = options.log ? await confirmSizes(claiming, options.log, culprits) : claiming
   const size = agreedSize(asked)
   if (size === undefined) throw nobody(root, options, culprits)
   const holders = asked.filter((holder) => {
@@ -111,6 +117,25 @@ async function holdersAmong(urls: string[], root: string, culprits: Culprit[], s
   return (await Promise.all(asked)).filter((holder) => holder !== undefined)
 }
 
+/** Keeps the holders whose claim is in the log. */
+async function confirmSizes(holders: Holder[], log: Pick<StorageContracts, 'flow'>, culprits: Culprit[]): Promise<Holder[]> {
+  if (!holders[0]) return []
+  // All holders describe nodes that fold to the root, and a root has one such description.
+  const records = await submissionsOf(log, nodesOf(holders[0].info))
+  return holders.filter(({ node, info: { tx } }) => {
+    const record = records.find(({ seq }) => seq === tx.seq)
+    if (record?.size === tx.size) return true
+    culprits.push({
+      url: node.url,
+      lied: true,
+      reason: `it claims ${tx.size} bytes; submission ${tx.seq} ${record ? `has ${record.size}` : 'is not of this file'}`,
+    })
+    return false
+  })
+}
+
+const nodesOf = ({ tx }: FileInfo): SubmissionNode[] => tx.merkleNodes.map(([depth, root]) => ({ root, height: depth - 1 }))
+
 /** Whether the submission nodes fold to the root, and cover a file of that size with no more padding than it needs. */
 function describes({ tx }: FileInfo, root: string): boolean {
   const nodes = tx.merkleNodes.map(([depth, hash]) => ({ root: hash, height: depth - 1 }))
@@ -126,7 +151,7 @@ function agreedSize(holders: Holder[]): number | undefined {
   if (!first || !second || first[1] > second[1]) return first?.[0]
   throw new PerigeeError('VERIFICATION_FAILED', 'the nodes that hold the file disagree on its size', {
     details: holders.map(({ node, info }) => `${node.url}: ${info.tx.size} bytes`),
-    wayOut: 'Look up its Submit event (`storage ls`) and name the node that is right with --node.',
+    wayOut: 'Give the Flow contract of the network: the log says which is right.',
   })
 }
 

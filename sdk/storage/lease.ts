@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { isCallException } from 'ethers'
 import { chainError, type StorageContracts } from '../contracts.ts'
 

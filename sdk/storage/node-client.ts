@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { isValidShard, type Shard } from '../../protocol/storage/shard.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { coverOf, type Shard } from '../../protocol/storage/shard.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import { IndexerClient, type NodeLocation } from './indexer-client.ts'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { SEGMENT_CHUNKS, SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
 import type { FileTree } from '../../protocol/storage/merkle.ts'
 import type { Shard } from '../../protocol/storage/shard.ts'
@@ -74,7 +75,7 @@ export class Replica {
     } catch (error) {
       signal?.throwIfAborted()
       // The node may have fetched the rest from a peer in the meantime, and then takes no more.
-      const info = await this.node.fileBySeq(this.#seq, { signal }).catch(() => null)
+      const info = await this.node.fileBySeq(this.#seq, { signal, retries: 0 }).catch(() => null)
       if (info?.finalized) this.missing.clear()
       else this.giveUp(error)
     }

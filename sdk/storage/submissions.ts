@@ -1,4 +1,6 @@
-import { rootOfNodes } from '../../protocol/storage/merkle.ts'
+// SPDX-License-Identifier: Apache-2.0
+import { rootOfNodes, type SubmissionNode } from '../../protocol/storage/merkle.ts'
+import { identityOf } from '../../protocol/storage/submission.ts'
 import type { SubmitEvent } from '../../typechain-types/contracts/storage/IFlow.ts'
 import { chainError, type StorageContracts } from '../contracts.ts'
 
@@ -51,6 +53,16 @@ export async function listSubmissions(
     throw chainError('reading submissions', error)
   }
   return found.slice(0, limit)
+}
+
+/** The submissions of one content, oldest first: there may be several, and they may differ in size by zeros at the end. */
+export async function submissionsOf({ flow }: Pick<StorageContracts, 'flow'>, nodes: readonly SubmissionNode[]): Promise<SubmissionRecord[]> {
+  try {
+    const events = await flow.queryFilter(flow.filters.Submit(undefined, identityOf(nodes)), Number(await flow.firstBlock()))
+    return events.map(({ args, blockNumber, transactionHash }) => toRecord(args as unknown as SubmitEvent.OutputTuple, blockNumber, transactionHash))
+  } catch (error) {
+    throw chainError('reading submissions', error)
+  }
 }
 
 function toRecord([sender, , seq, startSector, sectors, submission]: SubmitEvent.OutputTuple, block: number, transaction: string): SubmissionRecord {

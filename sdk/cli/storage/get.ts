@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { type DownloadResult, download } from '../../storage/download.ts'
-import { interruptible, type NetworkFlags, networkOf, nodesOf, withNetworkOptions } from '../options.ts'
+import { interruptible, logOf, type NetworkFlags, networkOf, nodesOf, withNetworkOptions } from '../options.ts'
 import { notice, print, record } from '../output.ts'
 import { startProgress } from '../progress.ts'
 import { decryptionKeys } from './keys.ts'
@@ -32,6 +33,7 @@ async function get(root: string, to: string, flags: GetFlags): Promise<void> {
   try {
     result = await download(root.toLowerCase(), to, {
       ...nodesOf(network, flags),
+      log: logOf(network),
       force: flags.force,
       decryption,
       signal: interruptible(),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { getCommand } from './get.ts'
 import { infoCommand } from './info.ts'

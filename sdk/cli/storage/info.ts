@@ -1,11 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { sectorsOf } from '../../../protocol/storage/submission.ts'
 import { connectFlow } from '../../contracts.ts'
 import { findHolders } from '../../storage/holders.ts'
 import { leaseEnd } from '../../storage/lease.ts'
-import { interruptible, type NetworkFlags, networkOf, nodesOf, withNetworkOptions } from '../options.ts'
+import { interruptible, logOf, type NetworkFlags, networkOf, nodesOf, providerOf, withNetworkOptions } from '../options.ts'
 import { print, record, time } from '../output.ts'
-import { providerOf } from '../signer.ts'
 
 export function infoCommand(): Command {
   return withNetworkOptions(
@@ -16,12 +16,12 @@ export function infoCommand(): Command {
 async function info(root: string, flags: NetworkFlags): Promise<void> {
   const network = networkOf(flags)
   const signal = interruptible()
-  const file = await findHolders(root.toLowerCase(), { ...nodesOf(network, flags), signal })
+  const file = await findHolders(root.toLowerCase(), { ...nodesOf(network, flags), log: logOf(network), signal })
   const { node, info } = file.holders[0]!
   const { seq, startEntryIndex, merkleNodes } = info.tx
   const sectors = sectorsOf(merkleNodes.map(([depth]) => ({ height: depth - 1 })))
   const { networkIdentity } = await node.status({ signal })
-  const [receipt, contracts] = await Promise.all([node.keptReceipt(seq, { signal }), connectFlow(networkIdentity.flowAddress, providerOf(network))])
+  const [receipt, contracts] = await Promise.all([node.keptReceipt(seq, { signal }), connectFlow(networkIdentity.flowAddress, providerOf(network.chain))])
   const until = await leaseEnd(contracts, { seq, startSector: startEntryIndex, sectors })
   const result = {
     root: file.root,

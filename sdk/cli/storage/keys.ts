@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises'
 import type { DecryptionKeys } from '../../../protocol/storage/encryption.ts'
 import { PerigeeError } from '../../errors.ts'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command, InvalidArgumentError } from 'commander'
 import { isAddress } from 'ethers'
 import { connectFlow } from '../../contracts.ts'
@@ -5,9 +6,9 @@ import { reasonOf } from '../../errors.ts'
 import type { StorageNodeClient } from '../../storage/node-client.ts'
 import { place } from '../../storage/placement.ts'
 import { listSubmissions } from '../../storage/submissions.ts'
-import { interruptible, type NetworkFlags, networkOf, nodesOf, positiveInteger, withNetworkOptions } from '../options.ts'
+import { interruptible, type NetworkFlags, networkOf, nodesOf, positiveInteger, providerOf, withNetworkOptions } from '../options.ts'
 import { bytes, print, table } from '../output.ts'
-import { providerOf, walletOf } from '../signer.ts'
+import { walletOf } from '../signer.ts'
 
 interface LsFlags extends NetworkFlags {
   keystore?: string
@@ -32,7 +33,7 @@ async function ls(flags: LsFlags): Promise<void> {
   const signal = interruptible()
   const account = flags.all ? undefined : (flags.account ?? (await walletOf(network, flags)).address)
   const { chosen, identity } = await place({ ...nodesOf(network, flags), replicas: 1, signal })
-  const { flow } = await connectFlow(identity.contract, providerOf(network))
+  const { flow } = await connectFlow(identity.contract, providerOf(network.chain))
   const found = await listSubmissions({ flow }, { account, limit: flags.limit, fromBlock: flags.fromBlock, signal })
   const submissions = await Promise.all(found.map(async (submission) => ({ ...submission, state: await stateOf(chosen[0]!.node, submission.seq) })))
   print(submissions, flags, () =>

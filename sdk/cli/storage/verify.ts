@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { PerigeeError } from '../../errors.ts'
 import { auditHolder } from '../../storage/download.ts'
 import { findHolders } from '../../storage/holders.ts'
-import { interruptible, type NetworkFlags, networkOf, nodesOf, withNetworkOptions } from '../options.ts'
+import { interruptible, logOf, type NetworkFlags, networkOf, nodesOf, withNetworkOptions } from '../options.ts'
 import { print, table } from '../output.ts'
 import { startProgress } from '../progress.ts'
 import { rootOfFile } from './root.ts'
@@ -27,7 +28,8 @@ async function verifyFile(root: string, file: string, flags: NetworkFlags): Prom
 
 async function verifyNodes(root: string, flags: NetworkFlags): Promise<void> {
   const signal = interruptible()
-  const file = await findHolders(root, { ...nodesOf(networkOf(flags), flags), signal })
+  const network = networkOf(flags)
+  const file = await findHolders(root, { ...nodesOf(network, flags), log: logOf(network), signal })
   const results = file.culprits.map(({ url, reason }) => ({ url, ok: false, state: reason }))
   for (const holder of file.holders) {
     const progress = startProgress(flags)
