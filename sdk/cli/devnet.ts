@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { z } from 'zod'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import { http } from '../http.ts'
@@ -20,7 +20,7 @@ export function devnetCommand(): Command {
     .addCommand(
       new Command('status')
         .description('ask every service of the local network how it is')
-        .option('--network <file>', 'path of a devnet.json; default: the one of the folder or a folder above')
+        .addOption(new Option('--network <file>', 'path of a devnet.json; default: the one of this folder or a folder above').env('PERIGEE_NETWORK'))
         .option('--json', 'print the result as JSON')
         .action(status),
     )

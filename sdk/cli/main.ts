@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, CommanderError } from 'commander'
+import project from '../../package.json' with { type: 'json' }
 import { devnetCommand } from './devnet.ts'
 import { exitCodeOf, exitCodes, fail } from './failure.ts'
 import { keeperCommand } from './keeper.ts'
@@ -9,10 +10,11 @@ import { storageCommand } from './storage/index.ts'
 export async function main(argv: string[]): Promise<void> {
   const program = new Command('perigee')
     .description('Store, find and fetch files on a Perigee network, and run its keepers.')
+    .version(project.version)
+    .enablePositionalOptions()
     .addCommand(storageCommand())
     .addCommand(devnetCommand())
     .addCommand(keeperCommand())
-    .enablePositionalOptions()
     .addHelpText('after', `\nExit codes: ${exitCodes}`)
   for (const command of everyCommand(program)) command.exitOverride().showHelpAfterError('(--help shows what there is)')
   try {

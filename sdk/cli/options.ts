@@ -20,7 +20,7 @@ export function withNetworkOptions(command: Command): Command {
     .addOption(new Option('--network <name>', 'local, 0g-mainnet, 0g-testnet, or the path of a devnet.json').env('PERIGEE_NETWORK'))
     .addOption(new Option('--rpc-url <url>', 'RPC endpoint of the chain').env('RPC_URL'))
     .option('--indexer <url>', 'indexer to find storage nodes by')
-    .option('--node <url...>', 'storage nodes to use instead of asking an indexer')
+    .option('--node <url>', 'storage node to use instead of asking an indexer; may be repeated', (url: string, before: string[] = []) => [...before, url])
     .option('--json', 'print the result as JSON')
 }
 
