@@ -54,7 +54,8 @@ export async function createChain(options: ChainOptions): Promise<Chain> {
   const { chainId, genesisHash } = await identify(request, { ...options, log })
   const network = Network.from(chainId)
   // Cached answers (250 ms by default) would show a follower a block that a reorganisation has already replaced.
-  const provider = new JsonRpcProvider(request, network, { staticNetwork: network, cacheTimeout: -1 })
+  // And waiting 10 ms for company (batchStallTime) would be most of what a request to a near endpoint takes.
+  const provider = new JsonRpcProvider(request, network, { staticNetwork: network, cacheTimeout: -1, batchStallTime: 0 })
   let problem: string | undefined
 
   const block = async (tag: string): Promise<BlockRef | undefined> => {

@@ -3,6 +3,7 @@ import { types as pgliteTypes } from '@electric-sql/pglite'
 import { runMigrations } from 'bullmq'
 import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
+import pRetry from 'p-retry'
 import pg from 'pg'
 import { maskUrl } from './config.ts'
 import type { Log } from './log.ts'
@@ -42,13 +43,16 @@ export interface PostgresOptions {
 export async function openPostgres({ databaseUrl, dataDir, log }: PostgresOptions): Promise<Postgres> {
   const postgres = databaseUrl === undefined ? await openEmbedded(dataDir) : openServer(databaseUrl, log)
   const pool = postgres.pool(QUEUE_SCHEMA, 'queue')
-  try {
+  const prepare = async () => {
     const client = await pool.connect()
     try {
       await runMigrations(client as unknown as Parameters<typeof runMigrations>[0], QUEUE_SCHEMA)
     } finally {
       client.release()
     }
+  }
+  try {
+    await pRetry(prepare, { retries: 6, minTimeout: 250, shouldRetry: ({ error }) => isStartingUp(error) })
   } catch (error) {
     await postgres.close()
     if (databaseUrl === undefined) throw error
@@ -92,6 +96,11 @@ function openServer(databaseUrl: string, log: Log): Postgres {
     },
     close: async () => {},
   }
+}
+
+/** Whether a server started together with us may answer in a moment. */
+function isStartingUp(error: Error & { code?: string }): boolean {
+  return error.code === '57P03' || error.code === 'ECONNREFUSED'
 }
 
 /** Connecting to a name with several addresses fails with an AggregateError whose own message is empty. */

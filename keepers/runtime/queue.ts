@@ -126,6 +126,16 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
     }
   }
 
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    unobserve()
+    const timer = setTimeout(() => stopping.abort(), graceMs)
+    await worker?.close()
+    clearTimeout(timer)
+    await queue.close()
+    await release()
+  }
+
   return {
     async add(id, data, { delayMs = 0 } = {}) {
       await queue.add(name, data, { jobId: storedId(id), delay: delayMs })
@@ -146,7 +156,7 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
           lockDuration: lockMs,
           stalledInterval: Math.ceil(lockMs / 2),
           maxStalledCount: MAX_CRASHES,
-          settings: { backoffStrategy: (made) => Math.min(backoffMs * 2 ** (made - 1), MAX_BACKOFF_MS) * (0.75 + Math.random() / 2) },
+          settings: { backoffStrategy: (made) => Math.round(Math.min(backoffMs * 2 ** (made - 1), MAX_BACKOFF_MS) * (0.75 + Math.random() / 2)) },
         },
         factory,
       )
@@ -173,17 +183,14 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
       }))
     },
     async redrive(id) {
-      const jobs = id === undefined ? await queue.getJobs(['failed'], 0, -1) : [await queue.getJob(storedId(id))].filter((job) => job !== undefined)
+      const named = id === undefined ? undefined : await queue.getJob(storedId(id))
+      const jobs = id === undefined ? await queue.getJobs(['failed'], 0, -1) : named && (await named.isFailed()) ? [named] : []
       for (const job of jobs) await job.retry('failed', { resetAttemptsMade: true })
       return jobs.length
     },
-    async close() {
-      unobserve()
-      const timer = setTimeout(() => stopping.abort(), graceMs)
-      await worker?.close()
-      clearTimeout(timer)
-      await queue.close()
-      await release()
+    close() {
+      closing ??= close()
+      return closing
     },
   }
 }

@@ -204,6 +204,7 @@ class TransactionSender implements Sender {
       try {
         const receipt = await this.findReceipt(outgoing)
         const head = await chain.head()
+        this.trouble = undefined
         if (receipt && receipt.blockNumber + confirmations - 1 <= head.number) {
           stop()
           return await this.conclude(outgoing, receipt)
@@ -216,7 +217,6 @@ class TransactionSender implements Sender {
           await this.replace(outgoing)
           patience = Date.now() + stuckMs
         }
-        this.trouble = undefined
       } catch (error) {
         if (error instanceof Reverted || this.stopping.signal.aborted) throw error
         this.trouble = `can't follow transaction ${outgoing.hashes.at(-1)}: ${shortMessage(error)}`

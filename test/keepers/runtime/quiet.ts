@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events'
 import type { Log } from '../../../keepers/runtime/log.ts'
 
 export interface LogLine {
@@ -13,7 +12,7 @@ export function rememberingLog(): { log: Log; lines: LogLine[] } {
   const write = (level: string) => (facts: Record<string, unknown> | string, message?: string) => {
     lines.push(typeof facts === 'string' ? { level, message: facts, facts: {} } : { level, message: message ?? '', facts })
   }
-  const log: Record<string, unknown> = Object.assign(new EventEmitter(), { level: 'trace', silent: () => {} })
+  const log: Record<string, unknown> = { level: 'trace', silent: () => {} }
   for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal']) log[level] = write(level)
   log.child = () => log
   return { log: log as unknown as Log, lines }

@@ -104,8 +104,8 @@ export const EMITTER = '6000356000' + '6000a100'
 /** REVERT with the call data as revert data. */
 export const REVERTER = '366000600037366000fd'
 
-/** Succeeds once, setting slot 0; then reverts with the call data as revert data. */
-export const ONCE = '60005415601157366000600037366000fd5b600160005500'
+/** Stops while TIMESTAMP is below the first word of the call data; from then on reverts with the rest of it. */
+export const EXPIRING = '600035421060155760203603806020600037' + '6000fd5b00'
 
 export async function deploy(chain: TestChain, runtime: string): Promise<string> {
   const [from] = await chain.rpc('eth_accounts')
