@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import type { Kernel } from '../../codec/index.ts'
 import { draws, Evaluator, type PoraTask, shardMask } from './pora.ts'
 import { SEAL_SECTORS, unseal } from './sealing.ts'

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 import { hash } from 'node:crypto'
 import type { Kernel } from '../../codec/index.ts'
-import { LOAD_SEALS, LOAD_SECTORS, LOAD_SIZE, SEAL_SIZE, word } from './sealing.ts'
+import { LOAD_SECTORS, LOAD_SIZE, SEAL_SIZE, word } from './sealing.ts'
 
 /** Most sectors that one shard mines (8 TiB). */
 export const MAX_SHARD_SECTORS = 2 ** 35
@@ -108,18 +109,14 @@ export class Evaluator {
   /**
    * The winning seals of a recalled load.
    * @param sealed the load's 262,144 sealed bytes
-   * @param worth says which of its 64 seals can win at all
+   * @param sealOffsets which of its 64 seals to try
    * @param target 32 bytes, big-endian
    */
-  winners(draw: Draw, sealed: Uint8Array, worth: (sealOffset: number) => boolean, target: Uint8Array): Ticket[] {
+  winners(draw: Draw, sealed: Uint8Array, sealOffsets: readonly number[], target: Uint8Array): Ticket[] {
     if (sealed.length !== LOAD_SIZE) throw new RangeError(`a load is ${LOAD_SIZE} bytes, not ${sealed.length}`)
-    const won: Ticket[] = []
-    for (let sealOffset = 0; sealOffset < LOAD_SEALS; sealOffset++) {
-      if (!worth(sealOffset)) continue
-      const quality = this.quality(draw, sealOffset, sealed.subarray(sealOffset * SEAL_SIZE, (sealOffset + 1) * SEAL_SIZE))
-      if (Buffer.compare(quality, target) <= 0) won.push({ sealOffset, quality })
-    }
-    return won
+    return sealOffsets
+      .map((sealOffset) => ({ sealOffset, quality: this.quality(draw, sealOffset, sealed.subarray(sealOffset * SEAL_SIZE, (sealOffset + 1) * SEAL_SIZE)) }))
+      .filter(({ quality }) => Buffer.compare(quality, target) <= 0)
   }
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai'
 import { loadKernel } from '../../codec/index.ts'
 import { draws, Evaluator, padSeed, rangeDigest, recallRange, shardTarget } from '../../protocol/storage/pora.ts'
@@ -54,14 +55,14 @@ for (const flavour of ['simd', 'scalar'] as const) {
         expect(faultOf(kernel, task, MAX, root, { ...answer, sealed })).to.match(/lead to another root/)
       })
 
-      it(`${vector.name}: the seal is found among the 64 of its load, and only where it is worth trying`, () => {
+      it(`${vector.name}: the seal is found among the 64 of its load, and only where it is tried`, () => {
         const [draw] = draws(kernel, task, [bytes(vector.nonce)])
         const load = new Uint8Array(262_144)
         load.set(answerOf(kernel, vector).sealed, vector.sealOffset * 4096)
         const evaluator = new Evaluator()
-        const winners = evaluator.winners(draw!, load, (at) => at === vector.sealOffset, bytes(vector.poraHash))
+        const winners = evaluator.winners(draw!, load, [vector.sealOffset, vector.sealOffset ^ 1], bytes(vector.poraHash))
         expect(winners.map(({ sealOffset, quality }) => [sealOffset, hex(quality)])).to.deep.equal([[vector.sealOffset, vector.poraHash]])
-        expect(evaluator.winners(draw!, load, (at) => at !== vector.sealOffset, bytes(`0x${'00'.repeat(31)}01`))).to.deep.equal([])
+        expect(evaluator.winners(draw!, load, [vector.sealOffset ^ 1], bytes(vector.poraHash))).to.deep.equal([])
       })
     }
 
