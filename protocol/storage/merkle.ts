@@ -25,7 +25,7 @@ export function hashPair(left: Uint8Array, right: Uint8Array): Uint8Array {
   const pair = new Uint8Array(2 * HASH_SIZE)
   pair.set(left)
   pair.set(right, HASH_SIZE)
-  return threadKernel().keccak256(pair)
+  return threadKernel().reduce(pair)
 }
 
 /** Root (hex) of the file that the nodes of a submission make up: each node is the left side of all that follow. Storage §1.4. */
