@@ -49,7 +49,7 @@ struct EpochRangeWithContextDigest {
 /// @notice Orders submissions, charges for them, and once per epoch fixes the Merkle root that miners prove against.
 /// Lengths and positions are in sectors of 256 bytes unless said otherwise.
 interface IFlow is IRefundCredit {
-    /// `submission.length` is in bytes, `length` in sectors.
+    /// A submission was placed at sectors [startPos, startPos + length) of the log and paid for. `submission.length` is in bytes.
     event Submit(
         address indexed sender,
         bytes32 indexed identity,
@@ -59,6 +59,8 @@ interface IFlow is IRefundCredit {
         SubmissionData submission
     );
 
+    /// Epoch `index` was opened by `sender`: miners prove against `startMerkleRoot` over `flowLength` sectors of `submissionIndex`
+    /// submissions. `context` is the digest that proofs and seals are bound to; keccak256("") if the epoch cannot be mined.
     event NewEpoch(
         address indexed sender,
         uint256 indexed index,
@@ -68,14 +70,19 @@ interface IFlow is IRefundCredit {
         bytes32 context
     );
 
+    /// Wei: the price of a sector, what is due, what was sent.
     error NotEnoughFee(uint256 price, uint256 amount, uint256 paid);
+    /// No nodes, heights that do not descend strictly within three of the first, or a byte length that does not need this padding.
     error InvalidSubmission();
     error SubmitterMismatch(address submitter, address sender);
+    /// The log has `length` sectors of at most 2^64 - 1.
     error FlowFull(uint256 length, uint256 sectors);
     error InvalidPeers(address market, address rewards);
     error InvalidEpochLength(uint256 blocks);
 
     /// @notice Appends a submission. `submission.submitter` must be the caller. Charges exactly what is due and returns the rest.
+    /// Opens the current epoch first if it is not open yet. Reverts SubmitterMismatch, InvalidSubmission, NotEnoughFee, FlowFull, and
+    /// EntriesPaused during a pause.
     /// @return index position among submissions
     /// @return digest keccak256 of the concatenated node roots
     /// @return startIndex first sector
@@ -124,8 +131,11 @@ interface IFlow is IRefundCredit {
     /// @notice Opens the current epoch if needed and returns its context.
     function makeContextWithResult() external returns (EpochContext memory);
 
+    /// @notice Context of the epoch opened last. Its digests are keccak256("") if its block hash was not available: nothing to mine.
     function getContext() external view returns (EpochContext memory);
+    /// @notice The sectors that became minable with the context of this digest; all zero if none did.
     function getEpochRange(bytes32 digest) external view returns (EpochRange memory);
+    /// @notice The `index`-th range that was closed; all zero if there is none.
     function getEpochRangeHistory(uint256 index) external view returns (EpochRange memory);
     /// @notice The range that contains sector `position`; all zero when no epoch has closed over it yet.
     function queryContextAtPosition(uint128 position) external view returns (EpochRangeWithContextDigest memory);
@@ -134,14 +144,20 @@ interface IFlow is IRefundCredit {
     /// @notice Root of the log as it stands now.
     function computeFlowRoot() external view returns (bytes32);
 
+    /// @notice The IStorageMarket that says what is due.
     function market() external view returns (address);
+    /// @notice The IStorageRewards that receives it.
     function rewards() external view returns (address);
+    /// @notice Number of the epoch opened last.
     function epoch() external view returns (uint256);
+    /// @notice First block of epoch 0; epoch e starts at firstBlock + e · blocksPerEpoch.
     function firstBlock() external view returns (uint256);
     function blocksPerEpoch() external view returns (uint256);
+    /// @notice First sector that is not minable yet.
     function epochStartPosition() external view returns (uint256);
     /// @notice Number of submissions, which is the index of the next one.
     function numSubmissions() external view returns (uint256);
+    /// @notice As `numSubmissions`.
     function submissionIndex() external view returns (uint256);
     /// @notice Current length in sectors; the second value is always 0 (nothing is unstaged here).
     function tree() external view returns (uint256 currentLength, uint256 unstagedHeight);

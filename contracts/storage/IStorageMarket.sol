@@ -6,13 +6,19 @@ import {IRefundCredit} from "../lib/IRefundCredit.sol";
 /// @title The price of storage and the leases it buys
 /// @notice A submission is leased from the opening of its epoch for `leasePeriod`; anyone may renew a lease.
 interface IStorageMarket is IRefundCredit {
+    /// Wei per sector; `next` takes effect at `effectiveAt` (unix seconds).
     event PriceScheduled(uint256 current, uint256 next, uint256 effectiveAt);
+    /// `payer` paid the lease of a submission until `until` (unix seconds).
     event LeaseRenewed(uint256 indexed index, uint256 startPos, uint256 sectors, uint256 until, address payer);
 
+    /// Until then the price before the last one may still be accepted.
     error PriceJustChanged(uint256 until);
     error PriceTooHigh(uint256 price, uint256 max);
+    /// The log does not have as many submissions, or does not reach as far.
     error UnknownSubmission(uint256 index, uint256 startPos, uint256 sectors);
+    /// Wei: the price of a sector, what is due, what was sent.
     error NotEnoughFee(uint256 price, uint256 amount, uint256 paid);
+    /// Unix seconds: the end that a renewal would give, and the latest that is allowed.
     error LeaseTooLong(uint256 until, uint256 max);
     error InvalidPeriod(uint256 duration);
 

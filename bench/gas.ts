@@ -1,0 +1,8 @@
+import { flowRows } from './gas/flow.ts'
+import type { Row } from './report.ts'
+
+export const about = 'gas of whole transactions through our proxies, next to the contracts of the public network'
+
+export async function rows(progress: (what: string) => void): Promise<Row[]> {
+  return flowRows(progress)
+}
