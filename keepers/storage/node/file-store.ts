@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Kernel } from '../../../codec/index.ts'
 import { writeFileAtomic } from '../../runtime/files.ts'
 import { type FileKey, StoredFile } from './stored-file.ts'
 
@@ -24,17 +23,15 @@ export const keyId = ({ root, size }: FileKey): string => `${root.slice(2)}.${si
 /** The folder of all stored files: `<first byte of the root>/<root>.<size>`, so that several submissions of one file share its bytes. */
 export class FileStore {
   readonly folder: string
-  readonly #kernel: Kernel
   readonly #open = new Map<string, Entry>()
 
-  private constructor(folder: string, kernel: Kernel) {
+  private constructor(folder: string) {
     this.folder = folder
-    this.#kernel = kernel
   }
 
-  static async open(folder: string, kernel: Kernel): Promise<FileStore> {
+  static async open(folder: string): Promise<FileStore> {
     await mkdir(folder, { recursive: true })
-    return new FileStore(folder, kernel)
+    return new FileStore(folder)
   }
 
   /**
@@ -57,7 +54,7 @@ export class FileStore {
     const id = keyId(key)
     let entry = this.#open.get(id)
     if (!entry) {
-      entry = { file: StoredFile.open(this.#path(key), key, this.#kernel), users: 0 }
+      entry = { file: StoredFile.open(this.#path(key), key), users: 0 }
       entry.file.catch(() => this.#open.delete(id))
     }
     this.#open.delete(id)

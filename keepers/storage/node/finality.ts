@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import type { Shard } from '../../../protocol/storage/shard.ts'
-import { inShard } from './file-layout.ts'
 import { type FileStore, keyId } from './file-store.ts'
+import { inShard } from './segments.ts'
 import type { FileKey, StoredFile } from './stored-file.ts'
 import type { Submission, Submissions } from './submissions.ts'
 
@@ -26,13 +26,14 @@ export class Finality {
 
   /** Segments of the submission that belong to this node and are not stored. */
   *missing(submission: Submission, file: StoredFile): Generator<number> {
-    for (let i = 0; i < file.layout.segments; i++) {
+    for (let i = 0; i < file.shape.segments; i++) {
       if (!file.has(i) && inShard(this.#options.shard, submission.startEntry, i)) yield i
     }
   }
 
   complete(submission: Submission, file: StoredFile): boolean {
-    return this.missing(submission, file).next().done === true
+    if (file.stored === file.shape.segments) return true
+    return this.#options.shard.numShard > 1 && this.missing(submission, file).next().done === true
   }
 
   /** Finalises the submissions of `key` that have become complete. Calls for one file are served one after the other. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import type { IStorageMarket } from '../../../typechain-types/index.ts'
+import { shortMessage } from '../../runtime/chain.ts'
 import type { FileStore } from './file-store.ts'
 import type { Submission, Submissions } from './submissions.ts'
 
@@ -38,13 +39,17 @@ export class Leases {
   async learn(): Promise<void> {
     const { submissions, market, log } = this.#options
     if (!market) return
-    for (const { seq, startEntry, sectors } of await submissions.withoutLease(BATCH)) {
-      try {
-        await submissions.setLease(seq, Number(await market.leaseOf(seq, startEntry, sectors)))
-      } catch (error) {
-        log.warn({ seq, error }, 'the market does not say until when a submission is paid for; asking again later')
-        return
+    for (;;) {
+      const unknown = await submissions.withoutLease(BATCH)
+      if (unknown.length === 0) return
+      const answers = await Promise.allSettled(unknown.map(({ seq, startEntry, sectors }) => market.leaseOf(seq, startEntry, sectors)))
+      for (const [i, answer] of answers.entries()) {
+        if (answer.status === 'fulfilled') await submissions.setLease(unknown[i]!.seq, Number(answer.value))
       }
+      const failure = answers.find((answer) => answer.status === 'rejected')
+      if (!failure) continue
+      log.warn({ reason: shortMessage(failure.reason) }, 'the market does not say until when submissions are paid for: asking again later')
+      return
     }
   }
 

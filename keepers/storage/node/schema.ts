@@ -1,42 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Generated, Kysely } from 'kysely'
-
-/** Positions, sizes and times are bigint columns of numbers below 2^53; PostgreSQL's driver returns them as text. */
-type Big = number | string
+import { type Generated, type Kysely, sql } from 'kysely'
 
 export interface SubmissionTable {
-  seq: Big
+  seq: number
   root: string
-  size: Big
-  start_entry: Big
-  sectors: Big
+  size: number
+  start_entry: number
+  sectors: number
   /** JSON of [{ root, height }]. */
   nodes: string
   sender: string
   tags: string
   tx_hash: string
-  block_number: Big
+  block_number: number
   /** Wall clock in ms. */
-  seen_at: Big
+  seen_at: number
   /** Wall clock in ms; null until every segment of our shard is stored, and again when one is lost. */
-  finalized_at: Generated<Big | null>
+  finalized_at: Generated<number | null>
   /** Unix seconds until which the submission is paid for; null until asked for. */
-  lease_until: Generated<Big | null>
+  lease_until: Generated<number | null>
   /** Block of the last renewal. */
-  renewed_block: Generated<Big | null>
+  renewed_block: Generated<number | null>
 }
 
 /** What NewEpoch events say: the roots that miners prove against. */
 export interface EpochTable {
-  block_number: Big
+  block_number: number
   root: string
-  length: Big
+  length: number
 }
 
 export interface ReceiptTable {
-  seq: Big
+  seq: number
   root: string
-  until: Big
+  until: number
   signature: string
 }
 
@@ -77,7 +74,7 @@ export const migrations = {
       await db.schema.createIndex('submissions_start').on('submissions').column('start_entry').execute()
       await db.schema.createIndex('submissions_block').on('submissions').column('block_number').execute()
       await db.schema.createIndex('submissions_lease').on('submissions').column('lease_until').execute()
-      await db.schema.createIndex('submissions_open').on('submissions').column('seq').where('finalized_at', 'is', null).execute()
+      await db.schema.createIndex('submissions_open').on('submissions').column('seq').where(sql<boolean>`finalized_at is null`).execute()
       await db.schema
         .createTable('epochs')
         .addColumn('block_number', 'bigint', (column) => column.notNull())

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Kernel } from '../../../codec/index.ts'
-import { SEGMENT_SIZE } from '../../../protocol/storage/constants.ts'
+import { threadKernel } from '../../../codec/index.ts'
+import { HASH_SIZE, SEGMENT_HEIGHT, SEGMENT_SIZE, zeroHash } from '../../../protocol/storage/constants.ts'
+import { chunksInSegment, type FileShape, fileShape } from '../../../protocol/storage/file-shape.ts'
 import { PositionalFile } from '../../runtime/files.ts'
-import { type FileLayout, layoutOf, segmentChunks, segmentLength } from './file-layout.ts'
+import { segmentLength } from './segments.ts'
 
 /** What identifies a file's bytes: its root and, as a root does not commit to it, its size in bytes. */
 export interface FileKey {
@@ -22,8 +23,6 @@ export class TreeMismatch extends Error {
   override readonly name = 'TreeMismatch'
 }
 
-const EMPTY = new Uint8Array(0)
-
 /**
  * One file on disk: the data, and beside it a sidecar of 32 bytes per leaf of the segment tree (zero = not known) followed by one
  * byte per data segment (1 = stored). A mark is written after the data it vouches for, so a process killed at any instant has
@@ -31,8 +30,7 @@ const EMPTY = new Uint8Array(0)
  */
 export class StoredFile {
   readonly key: FileKey
-  readonly layout: FileLayout
-  readonly #kernel: Kernel
+  readonly shape: FileShape
   readonly #data: PositionalFile
   readonly #sidecar: PositionalFile
   readonly #roots: Uint8Array
@@ -43,31 +41,30 @@ export class StoredFile {
   #flushing: Promise<void> | undefined
   #queued: Promise<void> | undefined
 
-  private constructor(key: FileKey, kernel: Kernel, data: PositionalFile, sidecar: PositionalFile, content: Uint8Array) {
+  private constructor(key: FileKey, data: PositionalFile, sidecar: PositionalFile, content: Uint8Array) {
     this.key = key
-    this.layout = layoutOf(key.size)
-    this.#kernel = kernel
+    this.shape = fileShape(key.size)
     this.#data = data
     this.#sidecar = sidecar
-    const { segments, paddedSegments } = this.layout
-    this.#roots = content.subarray(0, 32 * paddedSegments)
-    this.#marks = content.subarray(32 * paddedSegments, 32 * paddedSegments + segments)
-    for (let i = segments; i < paddedSegments; i++) this.#roots.set(kernel.segmentRoot(EMPTY, segmentChunks(this.layout, i)), 32 * i)
+    const { segments, paddedSegments } = this.shape
+    this.#roots = content.subarray(0, HASH_SIZE * paddedSegments)
+    this.#marks = content.subarray(HASH_SIZE * paddedSegments, HASH_SIZE * paddedSegments + segments)
+    for (let i = segments; i < paddedSegments; i++) this.#roots.set(zeroHash(SEGMENT_HEIGHT), HASH_SIZE * i)
     for (const mark of this.#marks) this.#stored += mark
   }
 
   /** Opens the file at `path`, made when it is not there. @throws DiskFull */
-  static async open(path: string, key: FileKey, kernel: Kernel): Promise<StoredFile> {
+  static async open(path: string, key: FileKey): Promise<StoredFile> {
     await mkdir(dirname(path), { recursive: true })
     const data = await PositionalFile.open(path)
     const sidecar = await PositionalFile.open(`${path}.tree`)
-    const { segments, paddedSegments } = layoutOf(key.size)
-    const content = new Uint8Array(32 * paddedSegments + segments)
+    const { segments, paddedSegments } = fileShape(key.size)
+    const content = new Uint8Array(HASH_SIZE * paddedSegments + segments)
     const existing = await sidecar.read(0, content.length)
     content.set(existing)
     // Taking the sidecar's whole space now leaves no room for a segment that is stored and then cannot be marked.
     if (existing.length < content.length) await sidecar.write(existing.length, content.subarray(existing.length))
-    const file = new StoredFile(key, kernel, data, sidecar, content)
+    const file = new StoredFile(key, data, sidecar, content)
     if (file.#rootsKnown() && !file.#rootsMatch(file.#roots)) await file.#recover()
     return file
   }
@@ -83,14 +80,14 @@ export class StoredFile {
 
   /** One bit per data segment, least significant first. */
   bitmap(): Uint8Array {
-    const bits = new Uint8Array(Math.ceil(this.layout.segments / 8))
-    for (let i = 0; i < this.layout.segments; i++) if (this.has(i)) bits[i >> 3]! |= 1 << (i & 7)
+    const bits = new Uint8Array(Math.ceil(this.shape.segments / 8))
+    for (let i = 0; i < this.shape.segments; i++) if (this.has(i)) bits[i >> 3]! |= 1 << (i & 7)
     return bits
   }
 
   /** The root of a leaf of the segment tree, as far as known. */
   rootOf(index: number): Uint8Array | undefined {
-    const root = this.#roots.subarray(32 * index, 32 * index + 32)
+    const root = this.#roots.subarray(HASH_SIZE * index, HASH_SIZE * (index + 1))
     return root.some((byte) => byte !== 0) ? root : undefined
   }
 
@@ -102,23 +99,25 @@ export class StoredFile {
   /** Takes all leaves of the segment tree at once, so that segments need no proofs. @throws TreeMismatch */
   async putTree(roots: Uint8Array): Promise<void> {
     if (this.#rootsKnown()) return
-    if (roots.length !== this.#roots.length || !this.#rootsMatch(roots)) {
-      throw new TreeMismatch(`the ${roots.length} bytes are not the ${this.layout.paddedSegments} padded segment roots under ${this.key.root}`)
+    const padding = HASH_SIZE * this.shape.segments
+    const padded = roots.length === this.#roots.length && Buffer.compare(roots.subarray(padding), this.#roots.subarray(padding)) === 0
+    if (!padded || !this.#rootsMatch(roots)) {
+      throw new TreeMismatch(`the ${roots.length} bytes are not the ${this.shape.paddedSegments} padded segment roots under ${this.key.root}`)
     }
     this.#roots.set(roots)
-    await this.#flush(0, this.layout.segments - 1)
+    await this.#flush(0, this.shape.segments - 1)
   }
 
   /** The root that `bytes` has as segment `index`. */
   hash(index: number, bytes: Uint8Array): Uint8Array {
-    return this.#kernel.segmentRoot(bytes, segmentChunks(this.layout, index))
+    return threadKernel().segmentRoot(bytes, chunksInSegment(this.shape, index))
   }
 
   /** Stores a segment that the caller has verified to have `root` under the file's root. @throws DiskFull */
   async write(index: number, bytes: Uint8Array, root: Uint8Array): Promise<void> {
     if (this.has(index)) return this.#settled(index)
     await this.#data.write(index * SEGMENT_SIZE, bytes)
-    this.#roots.set(root, 32 * index)
+    this.#roots.set(root, HASH_SIZE * index)
     if (this.#marks[index] === 0) this.#stored++
     this.#marks[index] = 1
     await this.#flush(index, index)
@@ -126,7 +125,7 @@ export class StoredFile {
 
   /** A stored segment, verified against the tree. @throws SegmentCorrupt */
   async read(index: number): Promise<Uint8Array> {
-    const length = segmentLength(this.layout, index)
+    const length = segmentLength(this.shape, index)
     const bytes = await this.#data.read(index * SEGMENT_SIZE, length)
     const expected = this.rootOf(index)
     if (bytes.length !== length || !expected || Buffer.compare(this.hash(index, bytes), expected) !== 0) {
@@ -156,24 +155,24 @@ export class StoredFile {
   }
 
   #rootsKnown(): boolean {
-    for (let i = 0; i < this.layout.segments; i++) if (!this.rootOf(i)) return false
+    for (let i = 0; i < this.shape.segments; i++) if (!this.rootOf(i)) return false
     return true
   }
 
   #rootsMatch(roots: Uint8Array): boolean {
-    return `0x${Buffer.from(this.#kernel.reduce(roots)).toString('hex')}` === this.key.root
+    return `0x${Buffer.from(threadKernel().reduce(roots)).toString('hex')}` === this.key.root
   }
 
   /** The sidecar is damaged: makes it anew from the data, or forgets what it claimed where the data do not fit either. */
   async #recover(): Promise<void> {
-    for (let i = 0; i < this.layout.segments; i++) {
-      this.#roots.set(this.hash(i, await this.#data.read(i * SEGMENT_SIZE, segmentLength(this.layout, i))), 32 * i)
+    for (let i = 0; i < this.shape.segments; i++) {
+      this.#roots.set(this.hash(i, await this.#data.read(i * SEGMENT_SIZE, segmentLength(this.shape, i))), HASH_SIZE * i)
     }
     const intact = this.#rootsMatch(this.#roots)
-    if (!intact) this.#roots.fill(0, 0, 32 * this.layout.segments)
+    if (!intact) this.#roots.fill(0, 0, HASH_SIZE * this.shape.segments)
     this.#marks.fill(intact ? 1 : 0)
-    this.#stored = intact ? this.layout.segments : 0
-    await this.#flush(0, this.layout.segments - 1)
+    this.#stored = intact ? this.shape.segments : 0
+    await this.#flush(0, this.shape.segments - 1)
   }
 
   /** Waits until the mark of a stored segment is on its way to disk no more. */
@@ -184,7 +183,7 @@ export class StoredFile {
 
   /** Writes roots and marks of segments [from, to]; calls that arrive during a write share the next one. */
   #flush(from: number, to: number): Promise<void> {
-    this.#dirty = this.#dirty ? [Math.min(this.#dirty[0], from), Math.max(this.#dirty[1], to)] : [from, to]
+    this.#soil(from, to)
     this.#queued ??= (this.#flushing ?? Promise.resolve())
       .catch(() => {})
       .then(() => {
@@ -195,15 +194,19 @@ export class StoredFile {
     return this.#queued
   }
 
+  #soil(from: number, to: number): void {
+    const [start, end] = this.#dirty ?? [from, to]
+    this.#dirty = [Math.min(start, from), Math.max(end, to)]
+  }
+
   async #writeSidecar(): Promise<void> {
     const [from, to] = this.#dirty!
     this.#dirty = undefined
     try {
-      await this.#sidecar.write(32 * from, this.#roots.slice(32 * from, 32 * (to + 1)))
+      await this.#sidecar.write(HASH_SIZE * from, this.#roots.slice(HASH_SIZE * from, HASH_SIZE * (to + 1)))
       await this.#sidecar.write(this.#roots.length + from, this.#marks.slice(from, to + 1))
     } catch (error) {
-      const [start, end] = this.#dirty ?? [from, to]
-      this.#dirty = [Math.min(start, from), Math.max(end, to)]
+      this.#soil(from, to)
       throw error
     }
   }

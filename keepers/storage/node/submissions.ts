@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
+import type { Kysely, Selectable, Transaction } from 'kysely'
 import { rootOfNodes, type SubmissionNode } from '../../../protocol/storage/merkle.ts'
 import type { SubmissionTable, Tables } from './schema.ts'
 import type { FileKey } from './stored-file.ts'
@@ -62,38 +62,46 @@ export class Submissions {
     return (await paid.orderBy('seq').limit(limit).execute()).map(fromRow)
   }
 
-  /** The last submission that starts at or before `sector`. */
-  async covering(sector: number): Promise<Submission | undefined> {
-    const query = this.#db.selectFrom('submissions').selectAll().where('start_entry', '<=', sector)
-    const row = await query.orderBy('start_entry', 'desc').limit(1).executeTakeFirst()
-    return row && fromRow(row)
-  }
-
   /** Submissions that overlap sectors [start, end), in order. */
   async overlapping(start: number, end: number): Promise<Submission[]> {
-    const query = this.#db.selectFrom('submissions').selectAll().where('start_entry', '<', end)
-    return (await query.where(sql<boolean>`start_entry + sectors > ${start}`).where('start_entry', '>=', 0).orderBy('start_entry').execute()).map(fromRow)
+    const { first } = await this.#db
+      .selectFrom('submissions')
+      .select((on) => on.fn.max('start_entry').as('first'))
+      .where('start_entry', '<=', start)
+      .executeTakeFirstOrThrow()
+    const query = this.#db
+      .selectFrom('submissions')
+      .selectAll()
+      .where('start_entry', '<', end)
+      .where('start_entry', '>=', first ?? start)
+    return (await query.orderBy('start_entry').execute()).map(fromRow).filter(({ startEntry, sectors }) => startEntry + sectors > start)
   }
 
-  async count(): Promise<number> {
-    const { next } = await this.#db.selectFrom('submissions').select((on) => on.fn.max('seq').as('next')).executeTakeFirstOrThrow()
-    return next === null ? 0 : Number(next) + 1
+  async count(db: Kysely<Tables> = this.#db): Promise<number> {
+    const { next } = await db
+      .selectFrom('submissions')
+      .select((on) => on.fn.max('seq').as('next'))
+      .executeTakeFirstOrThrow()
+    return next === null ? 0 : next + 1
   }
 
-  /** Writes down Submit events, in the transaction that moves the cursor. */
-  async insert(trx: Transaction<Tables>, submissions: NewSubmission[]): Promise<void> {
-    for (const submission of submissions) {
-      const row = { ...toRow(submission), root: rootOfNodes(submission.nodes), seen_at: Date.now() }
-      await trx.insertInto('submissions').values(row).onConflict((on) => on.column('seq').doUpdateSet({ ...row, finalized_at: null, lease_until: null })).execute()
-    }
+  /** Writes down a Submit event, in the transaction that moves the cursor. */
+  async insert(trx: Transaction<Tables>, submission: NewSubmission): Promise<void> {
+    const row = { ...toRow(submission), root: rootOfNodes(submission.nodes), seen_at: Date.now(), finalized_at: null, lease_until: null, renewed_block: null }
+    await trx
+      .insertInto('submissions')
+      .values(row)
+      .onConflict((on) => on.column('seq').doUpdateSet(row))
+      .execute()
     this.forget()
   }
 
-  /** Takes back what came after `block`. */
-  async rollback(trx: Transaction<Tables>, block: number): Promise<void> {
+  /** Takes back what came after `block`. Resolves to the number of submissions left. */
+  async rollback(trx: Transaction<Tables>, block: number): Promise<number> {
     await trx.deleteFrom('submissions').where('block_number', '>', block).execute()
     await trx.updateTable('submissions').set({ lease_until: null, renewed_block: null }).where('renewed_block', '>', block).execute()
     this.forget()
+    return this.count(trx)
   }
 
   /** Marks submissions as stored completely, or as lacking something. */
@@ -163,18 +171,18 @@ function toRow({ seq, size, startEntry, sectors, nodes, sender, tags, txHash, bl
 
 function fromRow(row: Selectable<SubmissionTable>): Submission {
   return {
-    seq: Number(row.seq),
+    seq: row.seq,
     root: row.root,
-    size: Number(row.size),
-    startEntry: Number(row.start_entry),
-    sectors: Number(row.sectors),
+    size: row.size,
+    startEntry: row.start_entry,
+    sectors: row.sectors,
     nodes: JSON.parse(row.nodes),
     sender: row.sender,
     tags: row.tags,
     txHash: row.tx_hash,
-    block: Number(row.block_number),
-    seenAt: Number(row.seen_at),
+    block: row.block_number,
+    seenAt: row.seen_at,
     stored: row.finalized_at !== null,
-    leaseUntil: row.lease_until === null ? undefined : Number(row.lease_until),
+    leaseUntil: row.lease_until ?? undefined,
   }
 }

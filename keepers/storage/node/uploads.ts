@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CHUNK_SIZE } from '../../../protocol/storage/constants.ts'
+import { fileShape } from '../../../protocol/storage/file-shape.ts'
 import { type SegmentProof, verifySegmentProof } from '../../../protocol/storage/merkle.ts'
 import type { Shard } from '../../../protocol/storage/shard.ts'
-import { ALREADY_FINALIZED, ALREADY_PRUNED, internalError, invalidParams, serverError, tooManyWrites } from './errors.ts'
-import { inShard, layoutOf, segmentLength } from './file-layout.ts'
+import { RpcError } from '../../runtime/jsonrpc.ts'
+import { ALREADY_FINALIZED, ALREADY_PRUNED, tooManyWrites } from './errors.ts'
 import { type FileStore, keyId } from './file-store.ts'
 import type { Finality } from './finality.ts'
 import type { Leases } from './leases.ts'
+import { inShard, segmentLength } from './segments.ts'
 import type { FileKey, StoredFile } from './stored-file.ts'
 import type { Submission, Submissions } from './submissions.ts'
 
@@ -106,21 +108,21 @@ export class Uploads {
   /** The checks that need nothing but the segment and what the log says of it, in the order clients rely on. */
   #admit({ root, data, index, fileSize }: ProvenSegment, submission: Submission | undefined): void {
     const { leases, shard } = this.#options
-    if (data.length === 0) throw serverError('data is empty')
-    if (data.length % CHUNK_SIZE !== 0) throw serverError('invalid data length')
+    if (data.length === 0) throw RpcError.failed('data is empty')
+    if (data.length % CHUNK_SIZE !== 0) throw RpcError.failed('invalid data length')
     if (submission) {
-      if (submission.root !== root) throw internalError('data root and tx seq not match')
-      if (submission.size !== fileSize) throw invalidParams('file_size', 'segment file size not matched with tx file size')
-      if (leases.ended(submission)) throw invalidParams('root', ALREADY_PRUNED)
-      if (submission.stored) throw invalidParams('root', ALREADY_FINALIZED)
+      if (submission.root !== root) throw RpcError.internal('data root and tx seq not match')
+      if (submission.size !== fileSize) throw RpcError.invalidParams('file_size', 'segment file size not matched with tx file size')
+      if (leases.ended(submission)) throw RpcError.invalidParams('root', ALREADY_PRUNED)
+      if (submission.stored) throw RpcError.invalidParams('root', ALREADY_FINALIZED)
     } else if (fileSize > EARLY_FILE_LIMIT) {
-      throw invalidParams('file_size', 'caching of large file when tx is unavailable is not supported')
+      throw RpcError.invalidParams('file_size', 'caching of large file when tx is unavailable is not supported')
     }
-    const layout = layoutOf(fileSize)
-    if (index >= layout.segments) throw invalidParams('index', 'index out of bound')
-    if (data.length !== segmentLength(layout, index)) throw invalidParams('data', 'invalid data length')
+    const shape = fileShape(fileSize)
+    if (index >= shape.segments) throw RpcError.invalidParams('index', 'index out of bound')
+    if (data.length !== segmentLength(shape, index)) throw RpcError.invalidParams('data', 'invalid data length')
     if (submission && !inShard(shard, submission.startEntry, index)) {
-      throw invalidParams('index', `segment ${index} is not kept here: this node has shard ${shard.shardId}/${shard.numShard}`)
+      throw RpcError.invalidParams('index', `segment ${index} is not kept here: this node has shard ${shard.shardId}/${shard.numShard}`)
     }
   }
 
@@ -128,7 +130,7 @@ export class Uploads {
     const { store } = this.#options
     const key = { root, size: fileSize }
     const leaf = verifySegmentProof({ root, size: fileSize, index, data, proof })
-    if (!leaf) throw invalidParams('proof', 'validate proof failed')
+    if (!leaf) throw RpcError.invalidParams('proof', 'validate proof failed')
     if (!submission) this.#reserve(key)
     await store.obtain(key, (file) => this.#write(file, index, data, leaf))
   }
@@ -144,7 +146,7 @@ export class Uploads {
     if (this.#early.has(id)) return
     let taken = key.size
     for (const early of this.#early.values()) taken += early.key.size
-    if (taken > this.#options.earlyBytes) throw serverError(tooManyWrites(this.#early.size))
+    if (taken > this.#options.earlyBytes) throw RpcError.failed(tooManyWrites(this.#early.size))
     this.#early.set(id, { key, at: Date.now() })
   }
 }

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from 'zod'
+import { commonFields } from '../../runtime/config.ts'
+
+const { host, port, dataDir, logLevel } = commonFields('storage/indexer', 12345)
+
+export const schema = z.object({
+  host,
+  port,
+  dataDir,
+  logLevel,
+  nodes: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .min(1)
+    .describe('storage nodes that clients may be sent to'),
+  healthMs: z.int().min(100).max(60_000).default(1000).describe('pause between two health checks of a node, in ms'),
+})
+
+export type Config = z.output<typeof schema>

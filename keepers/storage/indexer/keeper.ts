@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import { jsonRpc } from '../../runtime/jsonrpc.ts'
+import { defineKeeper } from '../../runtime/keeper.ts'
+import { gauge } from '../../runtime/metrics.ts'
+import { schema } from './config.ts'
+import { gateway } from './gateway.ts'
+import { NodeDirectory } from './node-directory.ts'
+import { rpcMethods } from './rpc.ts'
+
+/** Tells clients which storage nodes answer and which hold a file, and serves files over plain HTTP. */
+export const indexer = defineKeeper({
+  name: 'storage/indexer',
+  schema,
+  async create(config, { log, metrics, http: openHttp }) {
+    const directory = new NodeDirectory({ nodes: config.nodes, pollMs: config.healthMs, log })
+    const ready = async () => (directory.live().length > 0 ? undefined : `none of ${config.nodes.length} storage nodes answers`)
+    const http = openHttp({ host: config.host, port: config.port, ready })
+    http.app.register(jsonRpc(rpcMethods(directory), { log }))
+    http.app.register(gateway(directory))
+    gauge(metrics, {
+      name: 'storage_indexer_live_nodes',
+      help: 'Storage nodes that answer',
+      collect() {
+        this.set(directory.live().length)
+      },
+    })
+    return {
+      async start() {
+        await directory.start()
+        await http.listen()
+      },
+      async stop() {
+        directory.stop()
+        await http.close()
+      },
+      ready,
+      get url() {
+        return http.url
+      },
+    }
+  },
+})

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+import { runKeeper } from '../../runtime/run.ts'
+import { storageNode } from './keeper.ts'
+
+await runKeeper(storageNode)
