@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 /** `simd` hashes two messages at a time; `scalar` runs where WebAssembly has no SIMD. Same results. */
 export type Flavour = 'simd' | 'scalar'
 
-export const CHUNK_BYTES = 256
-export const SEGMENT_CHUNKS = 1024
+const CHUNK_BYTES = 256
+const SEGMENT_CHUNKS = 1024
 const SEGMENT_BYTES = CHUNK_BYTES * SEGMENT_CHUNKS
 const HASH_BYTES = 32
 const BLOCK_BYTES = 136
@@ -75,13 +75,8 @@ function read(flavour: Flavour): Uint8Array {
   }
 }
 
-/** Whether this machine's WebAssembly engine runs the `simd` flavour. */
-export function simdSupported(): boolean {
-  return modules.has('simd') || WebAssembly.validate(read('simd'))
-}
-
 /** A kernel with its own memory, in the fastest flavour the engine runs unless one is named. */
-export function loadKernel(flavour: Flavour = simdSupported() ? 'simd' : 'scalar'): Kernel {
+export function loadKernel(flavour: Flavour = WebAssembly.validate(read('simd')) ? 'simd' : 'scalar'): Kernel {
   return new WasmKernel(flavour)
 }
 

@@ -14,5 +14,5 @@ declare namespace WebAssembly {
   interface Global {
     readonly value: number
   }
-  function validate(bytes: Uint8Array): boolean
+  let validate: (bytes: Uint8Array) => boolean
 }

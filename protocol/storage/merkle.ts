@@ -1,7 +1,7 @@
 import { getBytes, hexlify } from 'ethers'
 import { threadKernel } from '../../codec/index.ts'
 import { CHUNK_SIZE, HASH_SIZE, SEGMENT_CHUNKS, SEGMENT_HEIGHT, SEGMENT_SIZE, zeroHash } from './constants.ts'
-import { chunksInSegment, type FileShape, fileShape, heightsOf } from './file-shape.ts'
+import { chunksInSegment, type FileShape, fileShape, heightsOf, powerOfTwoAtLeast } from './file-shape.ts'
 
 export { paddedChunks } from './file-shape.ts'
 
@@ -161,9 +161,10 @@ export interface ProvenSegment {
 /**
  * Checks a data segment against its file's root, and that all its proof says of the padding behind the file is zeros: otherwise a
  * root could hide something else there. Storage §1.6.
- * @returns the segment's root, or undefined when the proof, the data or the position is wrong.
+ * @returns the segment's root, or undefined when the proof, the data, the size or the position is wrong.
  */
 export function verifySegmentProof({ root, size, index, data, proof: { lemma, path } }: ProvenSegment): Uint8Array | undefined {
+  if (!Number.isSafeInteger(size) || size < 1) return undefined
   const shape = fileShape(size)
   if (!Number.isInteger(index) || index < 0 || index >= shape.segments) return undefined
   if (Math.ceil(data.length / CHUNK_SIZE) !== Math.min(SEGMENT_CHUNKS, shape.chunks - index * SEGMENT_CHUNKS)) return undefined
@@ -183,7 +184,7 @@ function leadsTo(shape: FileShape, index: number, path: boolean[], siblings: Uin
   let [first, leaves] = [0, shape.paddedSegments]
   for (let i = path.length - 1; i >= 0; i--) {
     if (leaves === 1) return false
-    const left = 2 ** heightsOf(leaves - 1)[0]!
+    const left = powerOfTwoAtLeast(leaves) / 2
     if (!path[i]) first += left
     else if (first + left >= shape.segments && !equal(siblings[i]!, zeroSegmentsRoot(leaves - left))) return false
     leaves = path[i] ? left : leaves - left

@@ -69,7 +69,7 @@ async function hashInWorkers(threads: number, task: FileRootTask, onBytes: (byte
           }
         })
         worker.once('error', reject)
-        worker.once('exit', () => resolve())
+        worker.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`A hashing thread stopped with code ${code}.`))))
       }),
   )
   try {

@@ -142,6 +142,17 @@ for (const flavour of flavours) {
 }
 
 describe('codec: flavours', () => {
+  it('are chosen by what the engine runs', () => {
+    const { validate } = WebAssembly
+    expect(loadKernel().flavour).to.equal('simd')
+    try {
+      WebAssembly.validate = () => false
+      expect(loadKernel().flavour).to.equal('scalar')
+    } finally {
+      WebAssembly.validate = validate
+    }
+  })
+
   it('agree on random segments', () => {
     const [scalar, simd] = [loadKernel('scalar'), loadKernel('simd')]
     fc.assert(

@@ -161,6 +161,9 @@ describe('Segment proofs', () => {
       'the data is short': (segment) => ({ ...segment, data: segment.data.subarray(256) }),
       'the root': (segment, pick) => ({ ...segment, root: alter(segment.root, pick) }),
       'the position': (segment) => ({ ...segment, index: segment.index ^ 1 }),
+      'the size': (segment) => ({ ...segment, size: 4 * segment.size }),
+      'a size that no file has': (segment, pick) => ({ ...segment, size: [0, -1, 0.5, Number.NaN, 2 ** 60][pick % 5]! }),
+      'a position that is none': (segment, pick) => ({ ...segment, index: [-1, 0.5, Number.NaN][pick % 3]! }),
       'a position behind the file': (segment) => ({ ...segment, index: segment.index + 1_000_000 }),
       'a hash of the lemma': inProof(({ lemma, path }, pick) => ({
         path,

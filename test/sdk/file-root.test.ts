@@ -8,6 +8,9 @@ import { FileTree } from '../../protocol/storage/merkle.ts'
 import { type FileTreeOptions, fileTree } from '../../sdk/storage/file-root.ts'
 import { patternBytes } from '../support/patterns.ts'
 
+/** Sizes in bytes where the shape of a file changes. */
+const sizes = [1, 256, 5000, SEGMENT_SIZE, SEGMENT_SIZE + 1, 1_835_008, 4 * SEGMENT_SIZE - 1, 5_243_180, 9 * SEGMENT_SIZE + 77]
+
 async function failure(run: Promise<unknown>): Promise<Error> {
   return run.then(
     () => expect.fail('it should have failed'),
@@ -34,7 +37,7 @@ describe('The tree of a file on disk', () => {
 
   for (const workers of [0, 1, 3]) {
     it(`is that of its bytes, with ${workers} worker threads`, async () => {
-      for (const size of [1, 256, 5000, SEGMENT_SIZE, SEGMENT_SIZE + 1, 1_835_008, 4 * SEGMENT_SIZE - 1, 5_243_180, 9 * SEGMENT_SIZE + 77]) {
+      for (const size of sizes.slice(workers === 0 ? 0 : -2)) {
         const bytes = patternBytes('p2', size)
         await writeFile(path, bytes)
         const [tree, expected] = [await fileTree(path, { workers }), FileTree.fromBytes(bytes)]
@@ -74,6 +77,12 @@ describe('The tree of a file on disk', () => {
       expect(error.message).to.match(/become shorter/)
     })
   }
+
+  it('is made by several threads when the file is large', async () => {
+    const size = 33 * 1024 * 1024
+    await sparse(path, size)
+    expect((await fileTree(path)).root).to.equal(FileTree.fromBytes(new Uint8Array(size)).root)
+  })
 
   it('is not there for an empty file, nor for none', async () => {
     await writeFile(path, '')
