@@ -24,10 +24,8 @@ export default defineConfig({
       '@openzeppelin/contracts/access/manager/AccessManager.sol',
       '@openzeppelin/contracts/governance/TimelockController.sol',
     ],
-    profiles: {
-      default: { ...solc, settings },
-      production: { ...solc, isolated: false, settings: { ...settings, viaIR: true } },
-    },
+    ...solc,
+    settings,
   },
   test: { solidity: { fuzz: { runs: 1000, seed: '0x1' }, invariant: { runs: 100, depth: 100, failOnRevert: true } } },
   paths: { sources: ['./contracts', './test/doubles'], tests: { mocha: './test', solidity: './test/solidity' } },

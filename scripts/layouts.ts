@@ -1,6 +1,6 @@
 // Storage layouts of the upgradeable contracts: recorded in deployments/layouts, compared with what was built.
 // A layout may only grow at its end. Usage: npm run layouts [-- --check]   (--check writes nothing and fails on a difference)
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   assertUpgradeSafe,
@@ -83,8 +83,9 @@ export function builtLayouts(): Map<string, StorageLayout> {
   return layouts
 }
 
-export function recordedLayout(contractName: string): StorageLayout {
-  return readJson(join(recorded, `${contractName}.json`))
+export function recordedLayout(contractName: string): StorageLayout | undefined {
+  const path = join(recorded, `${contractName}.json`)
+  return existsSync(path) ? readJson(path) : undefined
 }
 
 /** What an upgrade from `before` to `after` would break; empty if nothing. */
@@ -105,10 +106,8 @@ export function checkLayouts(): string[] {
     throw error
   }
   for (const [name, layout] of layouts) {
-    let before: StorageLayout
-    try {
-      before = recordedLayout(name)
-    } catch {
+    const before = recordedLayout(name)
+    if (!before) {
       problems.push(`${name} has no recorded layout; ${refresh}`)
       continue
     }
@@ -121,7 +120,11 @@ export function checkLayouts(): string[] {
 
 function record() {
   mkdirSync(recorded, { recursive: true })
-  for (const [name, layout] of builtLayouts()) writeFileSync(join(recorded, `${name}.json`), `${JSON.stringify(layout, null, 2)}\n`)
+  for (const [name, layout] of builtLayouts()) {
+    const before = recordedLayout(name)
+    if (before && withoutIds(before) === withoutIds(layout)) continue
+    writeFileSync(join(recorded, `${name}.json`), `${JSON.stringify(layout, null, 2)}\n`)
+  }
 }
 
 if (import.meta.main) {

@@ -33,6 +33,7 @@ const reference = {
   batchMarginal: 94_800,
   gb512: 6_330_266,
   contextNone: 38_022,
+  contextIdle: undefined,
   context1: 201_410,
   context10: 930_912,
   context145: 6_366_548,
@@ -55,7 +56,7 @@ export async function flowRows(progress: (what: string) => void): Promise<Row[]>
   }
   const rows: Row[] = []
   const add = (key: keyof typeof reference, what: string, value: number, target?: number) =>
-    rows.push({ id: `flow.${key}`, what, value, unit: 'gas', better: 'less', reference: reference[key], ...(target !== undefined && { target }) })
+    rows.push({ id: `flow.${key}`, what, value, unit: 'gas', better: 'less', ...(reference[key] && { reference: reference[key] }), ...(target && { target }) })
 
   progress('a log of 1.5 TB')
   add('fresh', 'submit 256 KB, first of all', await uploads.submit(KB256))
@@ -83,6 +84,8 @@ export async function flowRows(progress: (what: string) => void): Promise<Row[]>
   await pass(1)
   await flow.makeContext()
   add('contextNone', 'makeContext, nothing to do', await gasOf(flow.makeContext()))
+  await pass(1)
+  add('contextIdle', 'makeContext, 1 epoch without submissions', await gasOf(flow.makeContext()))
   for (const [key, behind] of [
     ['context1', 1],
     ['context10', 10],

@@ -110,8 +110,8 @@ contract StorageRewards is IStorageRewards, AccessManaged {
         _fillChunk(first, amount - part * (MAX_CHUNKS_PER_FILL - 1));
     }
 
-    /// The end moves to the average of the old and the new end, weighted by what is locked: both release as fast as before.
-    /// Rounding down keeps payments of dust from moving it.
+    /// One end for all that is locked: the average of the old and the new, weighted by amount, so the older fee is released a
+    /// little later and the newer a little earlier. Rounding down keeps payments of dust from moving it.
     function _fillChunk(uint256 pricingIndex, uint256 amount) private {
         if (amount == 0) return;
         Chunk memory chunk = _released(pricingIndex);

@@ -38,8 +38,10 @@ library Submissions {
 
     /// @dev keccak256 of the concatenated node roots.
     function identity(SubmissionNode[] calldata nodes) internal pure returns (bytes32) {
-        bytes32[] memory roots = new bytes32[](nodes.length);
-        for (uint256 i = 0; i < nodes.length; ++i) roots[i] = nodes[i].root;
+        uint256 count = nodes.length;
+        if (count == 1) return keccak256(abi.encode(nodes[0].root));
+        bytes32[] memory roots = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) roots[i] = nodes[i].root;
         return keccak256(abi.encodePacked(roots));
     }
 
