@@ -6,7 +6,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { JsonRpcProvider, Wallet } from 'ethers'
 import type { DevnetFile } from '../../devnet/devnet-file.ts'
 import { freePorts } from '../../devnet/ports.ts'
 
@@ -27,11 +26,11 @@ class Start {
       })
   }
 
-  /** The network's file, once it is there. */
+  /** The network's file, once all is up: a killed network leaves one behind. */
   async up(): Promise<DevnetFile> {
     for (;;) {
       assert.equal(this.#process.exitCode, null, this.output)
-      if (existsSync(this.#file)) return JSON.parse(readFileSync(this.#file, 'utf8')) as DevnetFile
+      if (this.output.includes('ready in')) return JSON.parse(readFileSync(this.#file, 'utf8')) as DevnetFile
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
@@ -56,7 +55,13 @@ describe('devnet: npm start', function () {
     running.push(started)
     return started
   }
-  const connect = (file: DevnetFile) => new JsonRpcProvider(file.chain.rpcUrl, undefined, { cacheTimeout: -1 })
+  const call = async (file: DevnetFile, method: string, ...params: unknown[]) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+    const { result, error } = (await (await fetch(file.chain.rpcUrl, { method: 'POST', body })).json()) as { result: any; error?: unknown }
+    assert.equal(error, undefined)
+    return result
+  }
+  const blockHash = async (file: DevnetFile, number: number) => (await call(file, 'eth_getBlockByNumber', `0x${number.toString(16)}`, false)).hash
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'perigee-start-'))
@@ -76,14 +81,13 @@ describe('devnet: npm start', function () {
     assert.deepEqual(Object.keys(file), ['chain', 'contracts', 'services'])
     assert.equal(file.chain.chainId, 31337)
     assert.equal(file.chain.rpcUrl, `http://127.0.0.1:${portBase}`)
-    const provider = connect(file)
-    for (const address of Object.values(file.contracts)) assert.notEqual(await provider.getCode(address), '0x')
+    for (const address of Object.values(file.contracts)) assert.notEqual(await call(file, 'eth_getCode', address, 'latest'), '0x')
     for (const url of Object.values(file.services).flat()) assert.equal((await fetch(`${url}/readyz`)).status, 200, url)
-    assert.equal(await provider.getTransactionCount(file.chain.accounts[0]!.address), 0, 'account 0 is kept for the compute contracts')
+    assert.equal(await call(file, 'eth_getTransactionCount', file.chain.accounts[0]!.address, 'latest'), '0x0', 'account 0 is kept for the compute contracts')
 
-    const user = new Wallet(file.chain.accounts[6]!.privateKey, provider)
-    const receipt = await (await user.sendTransaction({ to: user.address })).wait()
-    provider.destroy()
+    const user = file.chain.accounts[6]!.address
+    const hash = await call(file, 'eth_sendTransaction', { from: user, to: user })
+    const receipt = await call(file, 'eth_getTransactionReceipt', hash)
     const stopping = Date.now()
     assert.equal(await first.exit('SIGINT'), 0, first.output)
     assert.ok(Date.now() - stopping < 10_000)
@@ -92,9 +96,7 @@ describe('devnet: npm start', function () {
     const second = start()
     const again = await second.up()
     assert.deepEqual(again, file)
-    const back = connect(again)
-    assert.equal((await back.getBlock(receipt!.blockNumber))!.hash, receipt!.blockHash)
-    back.destroy()
+    assert.deepEqual(await call(again, 'eth_getTransactionReceipt', hash), receipt)
     assert.match(second.output, /ready in [\d.]+ s/)
     assert.equal(await second.exit('SIGTERM'), 0)
   })
@@ -102,22 +104,16 @@ describe('devnet: npm start', function () {
   it('comes back after kill -9 of everything, and forgets it all with --reset', async () => {
     const first = start()
     const file = await first.up()
-    const provider = connect(file)
-    const hash = (await provider.getBlock(5))!.hash
-    provider.destroy()
+    const hash = await blockHash(file, 5)
     await first.exit('SIGKILL')
     assert.ok(existsSync(join(folder, 'devnet.json')), 'nobody was there to remove it')
     await orphansGone(file)
 
     const second = start()
-    const back = connect(await second.up())
-    assert.equal((await back.getBlock(5))!.hash, hash)
-    back.destroy()
+    assert.equal(await blockHash(await second.up(), 5), hash)
     await second.exit('SIGINT')
 
-    const third = connect(await start('--reset').up())
-    assert.notEqual((await third.getBlock(5))!.hash, hash)
-    third.destroy()
+    assert.notEqual(await blockHash(await start('--reset').up(), 5), hash)
   })
 
   it('says so when a port is taken, when the folder is in use, and when a flag is wrong', async () => {
