@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Backend, createRuntime, type Keeper, openBackend, type Runtime } from '../keepers/runtime/keeper.ts'
+import { type Backend, createRuntime, type Keeper, type Runtime } from '../keepers/runtime/keeper.ts'
 import type { Log } from '../keepers/runtime/log.ts'
 import type { ServiceUrls } from './devnet-file.ts'
 import { type NetworkDescription, type Service, services } from './services.ts'
@@ -19,20 +19,23 @@ export interface KeeperNetwork {
   stop(): Promise<void>
 }
 
+export interface StartOptions {
+  description: NetworkDescription
+  /** Where all keepers keep their tables and jobs; left open. */
+  backend: Backend
+  log: Log
+  /** Chooses keepers by name; all by default. */
+  wanted?: (name: string) => boolean
+}
+
 interface Running {
   keeper: Keeper
   runtime: Runtime
 }
 
-/** Starts every keeper, or those whose names are `wanted`, and waits until all of them are ready. */
-export async function startKeepers(description: NetworkDescription, log: Log, wanted: (name: string) => boolean = () => true): Promise<KeeperNetwork> {
+/** Starts the keepers and waits until all of them are ready. */
+export async function startKeepers({ description, backend, log, wanted = () => true }: StartOptions): Promise<KeeperNetwork> {
   const list = services(description).filter(({ name }) => wanted(name))
-  const backend = await openBackend({
-    dataDir: description.folder,
-    databaseUrl: process.env.DATABASE_URL,
-    redisUrl: process.env.REDIS_URL,
-    log,
-  })
   const running = new Map<string, Running>()
   const stopKeeper = async (name: string) => {
     const { keeper, runtime } = running.get(name)!
@@ -44,7 +47,6 @@ export async function startKeepers(description: NetworkDescription, log: Log, wa
     // Those that depend on others stop first.
     for (const name of [...running.keys()].reverse())
       await stopKeeper(name).catch((error: unknown) => log.error({ err: error, keeper: name }, 'a keeper failed to stop'))
-    await backend.close()
   }
   const startKeeper = async (service: Service) => {
     running.set(service.name, await start(service, backend, log))

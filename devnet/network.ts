@@ -5,13 +5,12 @@ import { lockFolder } from '../keepers/runtime/files.ts'
 import { build } from './build.ts'
 import type { ChainAnswer, ChainRequest } from './chain-process.ts'
 import { Child } from './child.ts'
-import { type DevnetFile, publish, type ServiceUrls, withdraw } from './devnet-file.ts'
-import type { KeepersAnswer } from './keeper-process.ts'
+import { type DevnetFile, publish, withdraw } from './devnet-file.ts'
+import type { KeepersAnswer, KeepersRequest } from './keeper-process.ts'
 import { type Layout, layout, portsFrom } from './layout.ts'
 import type { Options } from './options.ts'
 import { requireFree } from './ports.ts'
 import { step } from './progress.ts'
-import type { NetworkDescription } from './services.ts'
 
 /** The account that deploys. Account 0 is kept for the compute contracts. */
 const DEPLOYER = 1
@@ -43,14 +42,15 @@ export class LocalNetwork {
     await requireFree(ports)
 
     const chainProcess = this.#child<ChainRequest, ChainAnswer>('chain', 'chain-process.ts')
+    const keepers = this.#child<KeepersRequest, KeepersAnswer>('keeper', 'keeper-process.ts')
     const [chain] = await Promise.all([
       step('chain', async () => answered(await chainProcess.ask({ journal: at.journal, port: ports.chain, blockTime }))),
+      step('database', async () => answered(await keepers.ask({ folder: at.keepers }))),
       step('codec and contracts built', () => build(this.#building.signal)),
     ])
     const contracts = await step('contracts deployed', () => deployTo(chain.url, chain.accounts[DEPLOYER]!.privateKey, at.deployments))
-    const keepers = this.#child<NetworkDescription, KeepersAnswer>('keeper', 'keeper-process.ts')
     const description = { rpcUrl: chain.url, accounts: chain.accounts, contracts, ports, folder: at.keepers, modules: only }
-    const services: ServiceUrls = await step('keepers ready', async () => answered(await keepers.ask(description)))
+    const { services } = await step('keepers ready', async () => answered(await keepers.ask({ description })))
 
     const file = { chain: { rpcUrl: chain.url, chainId: chain.chainId, accounts: chain.accounts }, contracts, services }
     publish(at.devnet, file)

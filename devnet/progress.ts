@@ -1,26 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 
+const terminal = process.stdout.isTTY
+const CLEAR_LINE = '\r\x1b[K'
+
+/** Steps under way, with their start; several may be. */
+const active = new Map<string, number>()
+let timer: NodeJS.Timeout | undefined
+
 /** Runs a step and says how long it took; on a terminal, also how long it has been taking. */
-export async function step<T>(name: string, work: () => Promise<T>, describe: (result: T) => string = () => ''): Promise<T> {
+export async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now()
-  const seconds = () => `${((performance.now() - started) / 1000).toFixed(1)} s`
-  const line = (mark: string, note: string) => `${mark} ${name}${note && ` · ${note}`} (${seconds()})`
-  const terminal = process.stdout.isTTY
-  const show = () => terminal && process.stdout.write(`\r\x1b[K${line('…', '')}`)
+  active.set(name, started)
   show()
-  const timer = setInterval(terminal ? show : () => console.log(line('…', '')), terminal ? 500 : 15_000)
-  const clear = () => {
+  timer ??= setInterval(show, terminal ? 500 : 15_000)
+  const done = (mark: string) => {
+    active.delete(name)
+    say(`${mark} ${name} (${since(started)})`)
+    if (active.size > 0) return
     clearInterval(timer)
-    if (terminal) process.stdout.write('\r\x1b[K')
+    timer = undefined
   }
   try {
     const result = await work()
-    clear()
-    console.log(line('✔', describe(result)))
+    done('✔')
     return result
   } catch (error) {
-    clear()
-    console.log(line('✘', ''))
+    done('✘')
     throw error
   }
+}
+
+/** Prints a line, keeping what is under way below it. */
+export function say(line: string): void {
+  if (terminal) process.stdout.write(CLEAR_LINE)
+  console.log(line)
+  if (terminal) show()
+}
+
+function show(): void {
+  if (active.size === 0) return
+  const line = [...active].map(([name, started]) => `${name} (${since(started)})`).join(', ')
+  if (terminal) process.stdout.write(`${CLEAR_LINE}… ${line}`)
+  else if ([...active.values()].some((started) => performance.now() - started > 1000)) console.log(`… ${line}`)
+}
+
+function since(started: number): string {
+  return `${((performance.now() - started) / 1000).toFixed(1)} s`
 }

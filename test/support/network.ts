@@ -9,6 +9,7 @@ import { PROFILES, type Profile } from '../../deploy/profiles.ts'
 import { type Account, type Chain, startChain } from '../../devnet/chain.ts'
 import { type KeeperNetwork, startKeepers } from '../../devnet/keeper-network.ts'
 import { freePorts } from '../../devnet/ports.ts'
+import { openBackend } from '../../keepers/runtime/keeper.ts'
 import { createLog } from '../../keepers/runtime/log.ts'
 
 export interface NetworkOptions {
@@ -104,5 +105,19 @@ async function storageKeepers({ chain, contracts, folder, storage, logLevel }: S
     folder: join(folder, 'keepers'),
     modules: ['storage' as const],
   }
-  return startKeepers(description, createLog({ name: 'test', level: logLevel }), wanted)
+  const log = createLog({ name: 'test', level: logLevel })
+  const backend = await openBackend({ dataDir: description.folder, log })
+  try {
+    const keepers = await startKeepers({ description, backend, log, wanted })
+    return {
+      ...keepers,
+      async stop() {
+        await keepers.stop()
+        await backend.close()
+      },
+    }
+  } catch (error) {
+    await backend.close()
+    throw error
+  }
 }
