@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+import { runKeeper } from '../../runtime/run.ts'
+import { leaseRenewer } from './keeper.ts'
+
+await runKeeper(leaseRenewer)
