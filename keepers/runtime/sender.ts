@@ -289,8 +289,11 @@ class TransactionSender implements Sender {
   }
 }
 
-/** Whether the node answered, as opposed to not having been reached. */
+/**
+ * Whether the endpoint itself refused, so that the transaction is not on its way. Anything else (a broken connection, a provider closed
+ * in the middle of the request) leaves that open: taking it for a refusal would send the intent a second time.
+ */
 function isAnswer(error: unknown): boolean {
-  const { code } = error as { code?: string }
-  return code !== 'TIMEOUT' && code !== 'NETWORK_ERROR' && code !== 'SERVER_ERROR' && code !== undefined && !/^E[A-Z]+$/.test(code)
+  const { error: direct, info } = error as { error?: { code?: unknown }; info?: { error?: { code?: unknown } } }
+  return typeof (direct ?? info?.error)?.code === 'number'
 }

@@ -135,7 +135,7 @@ describe('lease renewer', function () {
     await travel(25 * DAY)
     const until = await renewedBeyond(lease, end)
     await stop()
-    await travel(25 * DAY)
+    await travel(30 * DAY)
     await start()
     const again = await renewedBeyond(lease, until)
     expect(again).to.equal(until + (await market().leasePeriod()))
