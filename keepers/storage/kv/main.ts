@@ -1,0 +1,4 @@
+import { runKeeper } from '../../runtime/run.ts'
+import { kvKeeper } from './keeper.ts'
+
+await runKeeper(kvKeeper)
