@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastify from 'fastify'
+import { sql } from 'kysely'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { openDatabase, type Postgres } from '../../../keepers/runtime/database.ts'
@@ -21,8 +22,16 @@ export const B = `0x${'0b'.repeat(32)}`
 export const text = (s: string): Uint8Array => new TextEncoder().encode(s)
 export const base64 = (s: string | Uint8Array): string => Buffer.from(s).toString('base64')
 
-/** Tests share one database server, which takes seconds to start, and each has a schema of its own in it. */
+/** Starting a server and making tables takes far longer than a test: those of earlier tests are emptied and used again. */
+const spare = new WeakMap<Postgres, KvDatabase[]>()
 let schemas = 0
+
+async function emptyDatabase(postgres: Postgres): Promise<KvDatabase> {
+  const used = spare.get(postgres)?.pop()
+  if (!used) return openDatabase<KvSchema>(postgres, `storage_kv_${++schemas}`, migrations)
+  await sql`truncate kv_submission, kv_write, kv_control, kv_file, kv_data, kv_head, kv_state`.execute(used)
+  return used
+}
 
 export interface Submitted {
   data: Uint8Array
@@ -35,7 +44,7 @@ export interface Submitted {
  */
 export async function openStreams(postgres: Postgres, watched?: string[]) {
   const log = pino({ level: 'silent' })
-  const db: KvDatabase = await openDatabase<KvSchema>(postgres, `storage_kv_${++schemas}`, migrations)
+  const db = await emptyDatabase(postgres)
   await db.transaction().execute((trx) => watch(trx, watched ?? 'all'))
   const replay = new Replay({
     db,
@@ -132,7 +141,7 @@ export async function openStreams(postgres: Postgres, watched?: string[]) {
     async close(): Promise<void> {
       await replay.stop()
       await app.close()
-      await db.destroy()
+      spare.set(postgres, [...(spare.get(postgres) ?? []), db])
     },
   }
 }
