@@ -61,7 +61,7 @@ export const storageNode = defineKeeper({
     const replication = new Replication({ store, finality, peers: config.peers, indexer, signal, log })
     const repair = async (submission: Parameters<Replication['fetch']>[0]) => void (await replication.fetch(submission, { partial: true }))
     const downloads = new Downloads({ store, finality, repair, log })
-    const flowLog = new FlowLog({ submissions, downloads })
+    const flowLog = new FlowLog({ db, submissions, downloads, log })
     const scrub = new Scrub({ submissions, store, finality, leases, log })
     const rounds = createRounds({ db, config, submissions, store, uploads, finality, replication, scrub, leases, receipts, now, log })
 

@@ -38,7 +38,7 @@ const MAX_PAUSE_MS = 60_000
 
 /** What a node does by itself: fetch what it lacks, look for damage, follow leases. */
 export function createRounds(options: RoundsOptions): Record<'replicate' | 'scrub' | 'leases', Round> {
-  const { db, config, store, submissions, uploads, scrub, leases, receipts, log } = options
+  const { db, config, uploads, scrub, leases, receipts, log } = options
   const fetches = new Fetches(options)
 
   return {

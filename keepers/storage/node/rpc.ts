@@ -131,6 +131,9 @@ export function rpcMethods(context: RpcContext) {
     zgs_downloadSegmentWithProof: rpcMethod(z.tuple([root, index]), async (root, at) => downloadProven(await lookUp(root, true), at)),
     zgs_downloadSegmentWithProofByTxSeq: rpcMethod(z.tuple([seq, index]), async (seq, at) => downloadProven(await submissions.bySeq(seq), at)),
 
+    zgs_getFlowContext: rpcMethod(z.tuple([]), () => flowLog.context()),
+    zgs_getSectorProof: rpcMethod(z.tuple([sector, hash.nullish().describe('flow_root')]), (sector, root) => flowLog.proof(sector, root ?? undefined)),
+    zgs_getHashAtNodeIndex: rpcMethod(z.tuple([sector]), (sector) => flowLog.hash(sector)),
     zgs_getDataByNodeIndex: rpcMethod(z.tuple([sector]), async (sector) => {
       const data = await flowLog.sector(sector)
       return data ? toBase64(data) : null

@@ -129,7 +129,7 @@ export async function eventually<T>(what: string, holds: () => Promise<T | undef
 
 /** A JSON-RPC call as any client sends it; the whole answer. */
 export async function rpc(url: string, method: string, params?: unknown): Promise<{ result?: any; error?: { code: number; message: string; data?: unknown } }> {
-  const body = JSON.stringify({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params }), id: 18000000000000001 })
+  const body = JSON.stringify({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params }), id: 1.8e16 })
   const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
   expect(response.status, method).to.equal(200)
   return (await response.json()) as object

@@ -1,4 +1,7 @@
 import { expect } from 'chai'
+import { getBytes, hexlify } from 'ethers'
+import { threadKernel } from '../../../codec/index.ts'
+import { rootOfProof } from '../../../protocol/storage/flow-tree.ts'
 import { verifyKept } from '../../../protocol/storage/kept.ts'
 import { eventually, finalized, known, type RunningNode, rpc, type Storage, startStorage, upload } from './network.ts'
 import { type SampleFile, sampleFile } from './sample.ts'
@@ -195,6 +198,39 @@ describe('storage node: JSON-RPC', () => {
     expect(receipt).to.deep.include({ root: file.root, submission: seq, chainId: 31337, contract: await storage.flow.getAddress() })
     expect(receipt.node).to.equal(storage.chain.accounts[2]!.address)
     expect(receipt.until).to.equal(Number(await storage.market.leaseOf(seq, info!.tx.startEntryIndex, file.shape.paddedChunks)))
+  })
+
+  it('proves sectors of the log against its root and against that of an epoch', async () => {
+    const { file, seq } = await submitted(5 * 262_144 + 3)
+    await upload(node, seq, file)
+    const { startEntryIndex } = (await node.client.fileBySeq(seq))!.tx
+    expect((await rpc(node.url, 'zgs_getFlowContext')).result).to.deep.equal([await storage.flow.computeFlowRoot(), Number((await storage.flow.tree())[0])])
+    const epoch = await eventually('an epoch was opened with the file', async () => {
+      await (await storage.flow.makeContext()).wait()
+      const { flowRoot, flowLength } = await storage.flow.getContext()
+      return Number(flowLength) > startEntryIndex && flowRoot
+    })
+    await known(node, (await storage.submit(sampleFile(300, seed++)))[0]!)
+    for (const flowRoot of [epoch, undefined]) {
+      const root = flowRoot ?? (await storage.flow.computeFlowRoot())
+      for (const chunk of [0, 1, 1023, 1024, 5120]) {
+        const sector = startEntryIndex + chunk
+        const leaf = hexlify(threadKernel().keccak256(Buffer.concat([0, 1, 2, 3, 4, 5].map((i) => file.segment(i))).subarray(256 * chunk, 256 * (chunk + 1))))
+        const { result } = await rpc(node.url, 'zgs_getSectorProof', flowRoot ? [sector, flowRoot] : [sector])
+        expect(result.lemma[0]).to.equal(leaf)
+        expect(result.lemma.at(-1)).to.equal(root)
+        const siblings = result.lemma.slice(1, -1).map((hash: string) => getBytes(hash))
+        expect(hexlify(rootOfProof(getBytes(leaf), sector, siblings)), `sector ${sector}`).to.equal(root)
+        expect(result.path).to.deep.equal(siblings.map((_: unknown, i: number) => ((sector >> i) & 1) === 0))
+        expect((await rpc(node.url, 'zgs_getHashAtNodeIndex', [sector])).result).to.equal(leaf)
+      }
+    }
+    const refused = await rpc(node.url, 'zgs_getSectorProof', [startEntryIndex, `0x${'77'.repeat(32)}`])
+    expect(refused.error).to.deep.include({ code: -32602, message: 'Invalid params: flow_root' })
+    expect((await rpc(node.url, 'zgs_getSectorProof', [2 ** 40])).error).to.deep.include({ code: -32602, message: 'Invalid params: sector_index' })
+    expect((await rpc(node.url, 'zgs_getDataByNodeIndex', [startEntryIndex])).result).to.equal(Buffer.from(file.bytes.subarray(0, 256)).toString('base64'))
+    expect((await rpc(node.url, 'zgs_getMetaDataByNodeIndex', [startEntryIndex])).result.tx.seq).to.equal(seq)
+    expect(await rpc(node.url, 'zgs_getHashAtNodeIndex', [2 ** 40])).to.have.property('result', null)
   })
 
   it('names the parameter that is wrong', async () => {
