@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { DevnetFile } from './devnet-file.ts'
 import { LocalNetwork } from './network.ts'
 import { readOptions } from './options.ts'
+import { say } from './progress.ts'
 import { overview } from './table.ts'
 
 /** npm passes Ctrl-C on to what the terminal has already told: a second one counts only after this long. */
@@ -31,10 +33,20 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     void end(0, 'stopping …')
   })
 
+/** What goes wrong in the tour is told; the network stays up to be looked at. */
+async function showTour(file: DevnetFile): Promise<void> {
+  // Imported late: the contracts' types are made by the build.
+  const { tour } = await import('./tour.ts')
+  await tour(file, options.dir).catch((error: Error) => {
+    if (endingSince === undefined) say(`the tour ended early: ${error.message}`)
+  })
+}
+
 try {
   const file = await network.start()
   console.log(overview(file))
-  console.log(`ready in ${(performance.now() / 1000).toFixed(1)} s · state and logs in ${options.dir} · Ctrl-C stops`)
+  say(`ready in ${(performance.now() / 1000).toFixed(1)} s · state and logs in ${options.dir} · Ctrl-C stops`)
+  if (options.tour && options.only.includes('storage')) await showTour(file)
 } catch (error) {
   await end(1, (error as Error).message)
 }

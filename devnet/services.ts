@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
 import { indexer } from '../keepers/storage/indexer/keeper.ts'
+import { kvKeeper } from '../keepers/storage/kv/keeper.ts'
 import { miner } from '../keepers/storage/miner/keeper.ts'
 import { storageNode } from '../keepers/storage/node/keeper.ts'
 import type { Account } from './chain.ts'
@@ -38,6 +39,9 @@ const ACCOUNTS = { storageNodes: [2, 3], storageMiner: 4 } as const
 /** Nonces a second: finds an answer in about a second at the difficulty of the local profile, and leaves the machine to its user. */
 const MINER_NONCE_RATE = 500
 
+/** On one machine an uploader that has not sent a file after two seconds is not going to send it here. */
+const QUICK_COPIES = { replicateMs: 1000, replicateAfterMs: 2000 }
+
 /** The keepers of a local network, in the order they start. */
 export function services(network: NetworkDescription): Service[] {
   return storage(network).filter(({ module }) => network.modules.includes(module))
@@ -59,7 +63,12 @@ function storage({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescript
         `storage/node/${i}`,
         storageNode,
         port,
-        { flow: contracts.Flow, privateKey: accounts[ACCOUNTS.storageNodes[i]!]!.privateKey, peers: nodes.filter((peer) => peer !== url(port)) },
+        {
+          flow: contracts.Flow,
+          privateKey: accounts[ACCOUNTS.storageNodes[i]!]!.privateKey,
+          peers: nodes.filter((peer) => peer !== url(port)),
+          ...QUICK_COPIES,
+        },
         (urls, at) => {
           urls.storageNodes = [...(urls.storageNodes ?? []), at]
         },
@@ -67,6 +76,9 @@ function storage({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescript
     ),
     service('storage/indexer', indexer, ports.storageIndexer, { nodes }, (urls, at) => {
       urls.storageIndexer = at
+    }),
+    service('storage/kv', kvKeeper, ports.kv, { flow: contracts.Flow, indexer: url(ports.storageIndexer) }, (urls, at) => {
+      urls.kv = at
     }),
     service('storage/miner', miner, ports.storageMiner, {
       mine: contracts.PoraMine,
