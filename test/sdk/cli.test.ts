@@ -52,7 +52,7 @@ describe('perigee command line', function () {
 
   before(async function () {
     this.timeout(120_000)
-    network = await startNetwork()
+    network = await startNetwork({ storage: { kv: false } })
     folder = await mkdtemp(join(tmpdir(), 'perigee-cli-'))
     devnet = join(folder, 'devnet.json')
     const { rpcUrl, accounts, contracts, indexer, nodes } = network

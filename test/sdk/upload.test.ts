@@ -41,7 +41,7 @@ describe('sdk: upload', () => {
 
   before(async function () {
     this.timeout(120_000)
-    network = await startNetwork()
+    network = await startNetwork({ storage: { kv: false } })
     provider = new JsonRpcProvider(network.rpcUrl, undefined, { cacheTimeout: -1 })
     signer = new Wallet(network.accounts[6]!.privateKey, provider)
     folder = await mkdtemp(join(tmpdir(), 'perigee-upload-'))
