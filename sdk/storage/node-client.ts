@@ -101,10 +101,10 @@ export class StorageNodeClient {
     return this.#rpc.call('zgs_downloadSegmentWithProofByTxSeq', [seq, index], SegmentWithProof.nullable(), options)
   }
 
-  /** The node's signed promise to keep the submission; undefined where the node gives none (yet, or ever). */
-  async keptReceipt(seq: number, options?: CallOptions): Promise<KeptReceipt | undefined> {
+  /** The node's signed promise to keep the submission; null while there is none, undefined where the node never gives one. */
+  async keptReceipt(seq: number, options?: CallOptions): Promise<KeptReceipt | null | undefined> {
     try {
-      return (await this.#rpc.call('perigee_getKeptReceipt', [seq], KeptReceipt.nullable(), options)) ?? undefined
+      return await this.#rpc.call('perigee_getKeptReceipt', [seq], KeptReceipt.nullable(), options)
     } catch (error) {
       if (error instanceof RemoteError && error.methodNotFound) return undefined
       throw error

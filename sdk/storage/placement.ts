@@ -41,7 +41,7 @@ export async function place({ indexer, nodes, replicas, signal }: PlacementOptio
   const alive = asked.filter((answer) => 'status' in answer)
   const identity = commonIdentity(alive)
   const chosen: Placed[] = []
-  const wanted = replicas ?? (nodes ? nodes.length : REPLICAS)
+  const wanted = replicas ?? Math.max(1, nodes ? nodes.length : REPLICAS)
   let spares: Placed[] = alive
   for (let copy = 0; copy < wanted; copy++) {
     const cover = coverOf(spares)

@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { verifyKept } from '../../protocol/storage/kept.ts'
 import { PerigeeError } from '../errors.ts'
+import { waitFor } from '../wait.ts'
 import { KeptReceipt, type StorageNodeClient } from './node-client.ts'
 
 /** What a receipt must be about. */
@@ -30,12 +31,20 @@ export function verifyReceipt(receipt: KeptReceipt, subject: ReceiptSubject): vo
   if (wrong.length > 0) throw new PerigeeError('VERIFICATION_FAILED', 'the receipt of a storage node is worthless', { details: wrong })
 }
 
+/** Milliseconds within which a node that has finalized a file signs for it. */
+const SIGNING_TIME = 3_000
+
 /**
- * Asks a node for its receipt and checks it. Undefined where the node gives none: nodes of other makes do not.
- * @throws PerigeeError VERIFICATION_FAILED when what it gives is not a valid receipt.
+ * Asks a node for its receipt and checks it. Undefined where nodes give none: those of other makes do not.
+ * @throws PerigeeError VERIFICATION_FAILED when what it gives is not a valid receipt, TIMEOUT when it gives none though it could.
  */
 export async function collectReceipt(node: StorageNodeClient, subject: ReceiptSubject, signal?: AbortSignal): Promise<KeptReceipt | undefined> {
-  const receipt = await node.keptReceipt(subject.submission, { signal })
+  const late = (): PerigeeError => new PerigeeError('TIMEOUT', `${node.url} has finalized submission ${subject.submission} but not signed for it`)
+  const look = async (): Promise<{ receipt: KeptReceipt | undefined } | undefined> => {
+    const receipt = await node.keptReceipt(subject.submission, { signal, retries: 0 })
+    return receipt === null ? undefined : { receipt }
+  }
+  const { receipt } = await waitFor(look, { timeout: SIGNING_TIME, signal, late })
   if (receipt) verifyReceipt(receipt, subject)
   return receipt
 }

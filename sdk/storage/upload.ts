@@ -8,7 +8,7 @@ import { PerigeeError, reasonOf } from '../errors.ts'
 import { fileTree } from './file-root.ts'
 import type { KeptReceipt, StorageNodeClient } from './node-client.ts'
 import { copiesAmong, type Placed, type Placement, type PlacementOptions, place, replacementFor } from './placement.ts'
-import { collectReceipt } from './receipts.ts'
+import { collectReceipt, type ReceiptSubject } from './receipts.ts'
 import { Replica } from './replica.ts'
 import { openSource, type Source, type UploadInput } from './source.ts'
 import { connectFlowOfNodes, findSubmission, type Submitted, submit } from './submit.ts'
@@ -54,6 +54,7 @@ export interface UploadResult {
   fee: bigint
   /** Bytes sent, to all nodes together. */
   sent: number
+  /** What each node did. One that is final may still have failed to sign a receipt. */
   nodes: { url: string; finalized: boolean; receipt?: KeptReceipt; failure?: string }[]
 }
 
@@ -73,7 +74,7 @@ export async function upload(input: UploadInput, options: UploadOptions): Promis
     const kept = replicas.filter((replica) => replica.finalized)
     if (copiesAmong(kept) < (options.required ?? 1)) throw tooFewCopies(replicas, options.required ?? 1)
     const subject = { root: tree.root, submission: submitted.seq, ...placement.identity }
-    const receipts = new Map(await Promise.all(kept.map(async ({ node }) => [node, await collectReceipt(node, subject, signal)] as const)))
+    const receipts = await collectReceipts(kept, subject, signal)
     return {
       root: tree.root,
       size: source.size,
@@ -91,6 +92,13 @@ export async function upload(input: UploadInput, options: UploadOptions): Promis
   } finally {
     await source.close()
   }
+}
+
+/** The receipts of the nodes that give one. A node that owes one has it held against it, but has the file. */
+async function collectReceipts(kept: Replica[], subject: ReceiptSubject, signal?: AbortSignal): Promise<Map<StorageNodeClient, KeptReceipt | undefined>> {
+  const receipts = new Map<StorageNodeClient, KeptReceipt | undefined>()
+  await attempt(kept, signal, async ({ node }) => void receipts.set(node, await collectReceipt(node, subject, signal)))
+  return receipts
 }
 
 /** The submission to send data under: one the nodes know, one an earlier run paid for, or a new one. */

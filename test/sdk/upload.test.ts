@@ -203,11 +203,23 @@ describe('sdk: upload', () => {
   }).timeout(30_000)
 
   it('says why when the node never sees the submission', async () => {
-    const blind = await proxyOf(0, {
-      before: ({ rpc }) => (rpc === 'zgs_getFileInfoByTxSeq' ? { status: 200, body: '{"jsonrpc":"2.0","id":1,"result":null}' } : 'pass'),
+    const blindAt = (height: number): Promise<FaultyProxy> =>
+      proxyOf(0, {
+        before: ({ rpc }) => (rpc === 'zgs_getFileInfoByTxSeq' ? { status: 200, body: '{"jsonrpc":"2.0","id":1,"result":null}' } : 'pass'),
+        after: ({ rpc }, body) => (rpc === 'zgs_getStatus' ? Buffer.from(body.toString().replace(/"logSyncHeight":\d+/, `"logSyncHeight":${height}`)) : body),
+      })
+    const attempt = async (height: number): Promise<unknown> => upload(freshBytes(700), { nodes: [(await blindAt(height)).url], signer, timeout: 300 })
+    await assert.rejects(attempt(0), code('TIMEOUT', /has not seen submission \d+ within 0\.3 s.*transaction 0x.*up to block 0\b.*lags behind/s))
+    await assert.rejects(attempt(1_000_000), code('TIMEOUT', /up to block 1000000\b.*another Flow/s))
+  })
+
+  it('has the file but no receipt from a node whose receipt is forged', async () => {
+    const forger = await proxyOf(0, {
+      after: ({ rpc }, body) => (rpc === 'perigee_getKeptReceipt' ? Buffer.from(body.toString().replace(/"until":\d/, '"until":9')) : body),
     })
-    const attempt = upload(freshBytes(700), { nodes: [blind.url], signer, timeout: 300 })
-    await assert.rejects(attempt, code('TIMEOUT', /has not seen submission \d+ within 0\.3 s.*transaction 0x.*read the chain up to block \d+.*another Flow/s))
+    const { nodes } = await upload(freshBytes(800), { nodes: [forger.url], signer })
+    assert.deepEqual([nodes[0]?.finalized, nodes[0]?.receipt], [true, undefined])
+    assert.match(nodes[0]!.failure!, /receipt.*signature is not by/)
   })
 
   it('refuses before paying: no node, nodes of another chain, an empty file, no such file', async () => {

@@ -62,7 +62,8 @@ async function put(file: string, flags: PutFlags): Promise<void> {
   } finally {
     progress.stop()
   }
-  for (const { url, failure } of result.nodes) if (failure) notice(`warning: ${url} was given up: ${failure}`, flags)
+  for (const { url, finalized, failure } of result.nodes)
+    if (failure) notice(`warning: ${url} ${finalized ? 'has the file, but' : 'was given up:'} ${failure}`, flags)
   const receipts = await storeReceipts(
     flags.receipts,
     result.nodes.flatMap(({ receipt }) => receipt ?? []),
