@@ -10,6 +10,8 @@ export const RANGE_ALIGNMENT = 2 ** 25
 /** Bytes of the pad that a nonce grows; a seal is mixed with one of its four quarters. */
 export const SCRATCHPAD_SIZE = 16_384
 
+const SEAL_WORDS = SEAL_SIZE / 4
+
 /** The part of the log that is mined, in sectors. Of its loads, shard k of n takes those whose number is k modulo n. */
 export interface RecallRange {
   startPosition: number
@@ -98,12 +100,8 @@ export class Evaluator {
 
   /** First half of the BLAKE2b-512 of the message: as a number it must not exceed the target. */
   quality(draw: Pick<Draw, 'seed' | 'pad'>, sealOffset: number, sealed: Uint8Array): Uint8Array {
-    this.#message[31] = sealOffset
     this.#message.set(draw.seed, 32)
-    const quarter = words(draw.pad.subarray((sealOffset % 4) * SEAL_SIZE, ((sealOffset % 4) + 1) * SEAL_SIZE))
-    const data = words(sealed)
-    for (let i = 0; i < data.length; i++) this.#mixed[i] = data[i]! ^ quarter[i]!
-    return hash('blake2b512', this.#message, 'buffer').subarray(0, 32)
+    return this.#hash(words(draw.pad), sealOffset, words(sealed), 0)
   }
 
   /**
@@ -114,9 +112,23 @@ export class Evaluator {
    */
   winners(draw: Draw, sealed: Uint8Array, sealOffsets: readonly number[], target: Uint8Array): Ticket[] {
     if (sealed.length !== LOAD_SIZE) throw new RangeError(`a load is ${LOAD_SIZE} bytes, not ${sealed.length}`)
-    return sealOffsets
-      .map((sealOffset) => ({ sealOffset, quality: this.quality(draw, sealOffset, sealed.subarray(sealOffset * SEAL_SIZE, (sealOffset + 1) * SEAL_SIZE)) }))
-      .filter(({ quality }) => Buffer.compare(quality, target) <= 0)
+    this.#message.set(draw.seed, 32)
+    const pad = words(draw.pad)
+    const data = words(sealed)
+    const won: Ticket[] = []
+    for (const sealOffset of sealOffsets) {
+      const quality = this.#hash(pad, sealOffset, data, sealOffset * SEAL_WORDS)
+      if (quality[0]! <= target[0]! && Buffer.compare(quality, target) <= 0) won.push({ sealOffset, quality })
+    }
+    return won
+  }
+
+  #hash(pad: Uint32Array, sealOffset: number, data: Uint32Array, from: number): Uint8Array {
+    const mixed = this.#mixed
+    const quarter = (sealOffset % 4) * SEAL_WORDS
+    for (let i = 0; i < SEAL_WORDS; i++) mixed[i] = data[from + i]! ^ pad[quarter + i]!
+    this.#message[31] = sealOffset
+    return hash('blake2b512', this.#message, 'buffer').subarray(0, 32)
   }
 }
 
