@@ -1,8 +1,9 @@
 import { flowRows } from './gas/flow.ts'
+import { poraRows } from './gas/pora.ts'
 import type { Row } from './report.ts'
 
 export const about = 'gas of whole transactions through our proxies, next to the contracts of the public network'
 
 export async function rows(progress: (what: string) => void): Promise<Row[]> {
-  return flowRows(progress)
+  return [...(await flowRows(progress)), ...(await poraRows(progress))]
 }

@@ -4,8 +4,9 @@ import fc from 'fast-check'
 import { network } from 'hardhat'
 import { answerArgument, sealNode } from '../../../protocol/storage/pora-answer.ts'
 import { FlowDouble__factory, PoraHarness__factory, PoraMine__factory } from '../../../typechain-types/index.ts'
+import { findAnswer } from '../../support/find-answer.ts'
 import { answerOf, hex, taskOf, vectors } from '../../support/pora-vectors.ts'
-import { BLOCKS_PER_EPOCH, deployMining, fillLog, findAnswer, kernel, type Mining, parameters, registerMiner } from './mining.ts'
+import { BLOCKS_PER_EPOCH, deployMining, fillLog, kernel, type Mining, parameters, registerMiner } from './mining.ts'
 
 const { ethers, networkHelpers } = await network.create()
 const MAX = 2n ** 256n - 1n
