@@ -100,6 +100,8 @@ function keysOf(schema: ConfigSchema): Key[] {
   })
 }
 
+const shown = (value: unknown): string => JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? String(part) : part))
+
 /** Text from a flag or the environment as the value it stands for; text that stands for nothing stays text and fails the schema. */
 function fromText(type: z.ZodType, text: string): unknown {
   const base = inner(type)
@@ -136,7 +138,7 @@ function commandOf(name: string, keys: readonly Key[]): Command {
   for (const { key, flag, env, type, secret } of keys) {
     if (secret) continue
     const initial = (type.def as { defaultValue?: unknown }).defaultValue
-    const notes = [`env ${env}`, ...(initial === undefined ? [] : [`default ${JSON.stringify(initial)}`])]
+    const notes = [`env ${env}`, ...(initial === undefined ? [] : [`default ${shown(initial)}`])]
     command.option(`${flag} <${inner(type).def.type === 'boolean' ? 'true|false' : 'value'}>`, `${metaOf(type, 'description') ?? key} (${notes.join(', ')})`)
   }
   const secrets = keys.filter((key) => key.secret).map(({ key, env, type }) => `  ${env}  ${metaOf(type, 'description') ?? key}`)
@@ -219,7 +221,7 @@ function explain(issue: z.core.$ZodIssue, keys: readonly Key[], values: Record<s
   const meaning = metaOf(key.type, 'description')
   const expected = meaning ? `${issue.message} (${meaning})` : issue.message
   if (!origins.has(key.key)) return `${key.key} is missing: set ${key.secret ? '' : `${key.flag} or `}${key.env}; ${expected}`
-  const value = key.secret ? 'a secret' : JSON.stringify(values[key.key], (_, part) => (typeof part === 'bigint' ? String(part) : part))
+  const value = key.secret ? 'a secret' : shown(values[key.key])
   return `${issue.path.join('.')} is ${value} (from ${origins.get(key.key)}): ${expected}`
 }
 

@@ -52,7 +52,7 @@ export async function openPostgres({ databaseUrl, dataDir, log }: PostgresOption
     }
   }
   try {
-    await pRetry(prepare, { retries: 6, minTimeout: 250, shouldRetry: ({ error }) => isStartingUp(error) })
+    await pRetry(prepare, { retries: 4, minTimeout: 250, shouldRetry: ({ error }) => isStartingUp(error) })
   } catch (error) {
     await postgres.close()
     if (databaseUrl === undefined) throw error

@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import cors from '@fastify/cors'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
-import { Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { type Busy, ByteGate } from './byte-gate.ts'
 import type { Log } from './log.ts'
 import { gauge, histogram, processMetrics, SECONDS } from './metrics.ts'
@@ -58,8 +58,9 @@ export function createHttp(options: HttpOptions): Http {
     return reason === undefined ? { status: 'ready' } : reply.code(503).send({ status: 'not ready', reason })
   })
   app.get('/metrics', async (_request, reply) => {
-    const all = Registry.merge([processMetrics(), metrics])
-    return reply.type(all.contentType).send(await all.metrics())
+    // Not Registry.merge, which loses the labels that say which keeper it is.
+    const parts = await Promise.all([processMetrics().metrics(), metrics.metrics()])
+    return reply.type(metrics.contentType).send(parts.join('\n'))
   })
 
   return {

@@ -3,12 +3,14 @@ import { Registry } from 'prom-client'
 import { type Chain, createChain } from '../../../keepers/runtime/chain.ts'
 import { type Database, openDatabase, openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
 import { type Follower, type FollowOptions, followLogs } from '../../../keepers/runtime/follow.ts'
+import { type DataDir, newDataDir } from '../../support/data-dir.ts'
 import { eventually, rememberingLog } from './quiet.ts'
 import { deploy, EMITTER, emit, startTestChain, type TestChain } from './test-chain.ts'
 
 const WEEK_OF_SECONDS = 604_800
 
 describe('following the logs of a contract', () => {
+  let dataDir: DataDir
   let postgres: Postgres
   let database: Database
   let chain: TestChain
@@ -62,10 +64,15 @@ describe('following the logs of a contract', () => {
 
   const head = async () => Number(await chain.rpc('eth_blockNumber'))
 
-  before(async () => {
-    postgres = await openPostgres({ log })
+  before(async function () {
+    this.timeout(60_000)
+    dataDir = await newDataDir()
+    postgres = await openPostgres({ dataDir: dataDir.path, log })
   })
-  after(() => postgres.close())
+  after(async () => {
+    await postgres.close()
+    dataDir.remove()
+  })
 
   beforeEach(async () => {
     lines.length = 0

@@ -8,6 +8,7 @@ import { expect } from 'chai'
 import { Registry } from 'prom-client'
 import { type Backend, openBackend } from '../../../keepers/runtime/keeper.ts'
 import { GiveUp, openQueue, type Queue, type QueueOptions } from '../../../keepers/runtime/queue.ts'
+import { newDataDir } from '../../support/data-dir.ts'
 import { eventually, rememberingLog } from './quiet.ts'
 import { type Missing, postgresServer, redisServer, type Server } from './servers.ts'
 
@@ -18,8 +19,8 @@ interface Flavour {
 }
 
 const folder = async (): Promise<Server> => {
-  const url = mkdtempSync(join(tmpdir(), 'perigee-pglite-'))
-  return { url, stop: async () => rmSync(url, { recursive: true, force: true }) }
+  const { path, remove } = await newDataDir()
+  return { url: path, stop: async () => remove() }
 }
 
 const flavours: Flavour[] = [

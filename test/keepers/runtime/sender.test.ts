@@ -5,6 +5,7 @@ import { createChain } from '../../../keepers/runtime/chain.ts'
 import { type Database, openDatabase, openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
 import { Reverted } from '../../../keepers/runtime/revert.ts'
 import { createSender, InsufficientFunds, type Sender, type SenderOptions } from '../../../keepers/runtime/sender.ts'
+import { type DataDir, newDataDir } from '../../support/data-dir.ts'
 import { eventually, rememberingLog } from './quiet.ts'
 import { deploy, EMITTER, EXPIRING, REVERTER, startTestChain, type TestChain } from './test-chain.ts'
 
@@ -13,6 +14,7 @@ const TOO_EARLY = errors.encodeErrorResult('TooEarly', [7, 12])
 const WORD = `0x${'11'.repeat(32)}`
 
 describe('sending transactions', () => {
+  let dataDir: DataDir
   let postgres: Postgres
   let database: Database
   let chain: TestChain
@@ -46,10 +48,15 @@ describe('sending transactions', () => {
     (await chain.rpc('eth_getBlockByNumber', ['pending', true])).transactions as { hash: string; maxFeePerGas: string; nonce: string }[]
   const complaints = () => lines.filter(({ level }) => level === 'error')
 
-  before(async () => {
-    postgres = await openPostgres({ log })
+  before(async function () {
+    this.timeout(60_000)
+    dataDir = await newDataDir()
+    postgres = await openPostgres({ dataDir: dataDir.path, log })
   })
-  after(() => postgres.close())
+  after(async () => {
+    await postgres.close()
+    dataDir.remove()
+  })
 
   beforeEach(async () => {
     lines.length = 0
