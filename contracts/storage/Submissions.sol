@@ -46,12 +46,11 @@ library Submissions {
     }
 
     /// @dev Height to whose multiple a log of `length` sectors is padded before this submission: that of its first node,
-    /// or of a segment if it would otherwise straddle two.
+    /// or of a segment if it would otherwise straddle two. What starts a segment and is lower than one fits into it.
     function alignment(uint256 length, uint256 top, uint256 sectors) internal pure returns (uint256) {
         if (top >= SEGMENT_HEIGHT) return top;
         uint256 first = ((length + (1 << top) - 1) >> top) << top;
-        bool straddles =
-            first % (1 << SEGMENT_HEIGHT) != 0 && first >> SEGMENT_HEIGHT != (first + sectors - 1) >> SEGMENT_HEIGHT;
+        bool straddles = first >> SEGMENT_HEIGHT != (first + sectors - 1) >> SEGMENT_HEIGHT;
         return straddles ? SEGMENT_HEIGHT : top;
     }
 }
