@@ -82,7 +82,7 @@ describe('devnet: npm start', function () {
     assert.equal(file.chain.chainId, 31337)
     assert.equal(file.chain.rpcUrl, `http://127.0.0.1:${portBase}`)
     for (const address of Object.values(file.contracts)) assert.notEqual(await call(file, 'eth_getCode', address, 'latest'), '0x')
-    for (const url of Object.values(file.services).flat()) assert.equal((await fetch(`${url}/readyz`)).status, 200, url)
+    for (const url of Object.values(file.services).flat()) assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' }, url)
     assert.equal(await call(file, 'eth_getTransactionCount', file.chain.accounts[0]!.address, 'latest'), '0x0', 'account 0 is kept for the compute contracts')
 
     const user = file.chain.accounts[6]!.address
