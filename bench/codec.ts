@@ -18,6 +18,8 @@ const MB = 1e6
 const FILE_SIZE = 256 * 1024 * 1024
 const SEGMENT = 262_144
 const FILE_ROUNDS = 3
+/** Scratchpads of one call. */
+const PADS = 15
 /** How many times faster than the library the sketches of the mining kernels were. */
 const SKETCH = { seal: 3.7, scratchpads: 3.3 }
 
@@ -68,7 +70,7 @@ async function kernels(progress: (what: string) => void): Promise<Row[]> {
   const [simd, scalar] = [loadKernel('simd'), loadKernel('scalar')]
   const segment = Uint8Array.from({ length: SEGMENT }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24)
   const masks = segment.slice(0, 64 * 32)
-  const seeds = segment.slice(0, 16 * 64)
+  const seeds = segment.slice(0, PADS * 64)
 
   progress('segment roots')
   const perSegment = callsPerSecond({
@@ -101,7 +103,7 @@ async function kernels(progress: (what: string) => void): Promise<Row[]> {
     return [
       row(`segment-root.${flavour}`, `segment root, ${flavour}`, 'MB/s', perSegment[flavour] * megabytes, perSegment.library * megabytes),
       row(`seal.${flavour}`, `sealing, ${flavour}`, 'MB/s', perSeals[flavour] * megabytes, perSeals.library * megabytes, target(SKETCH.seal)),
-      row(`scratchpads.${flavour}`, `scratchpads, ${flavour}`, 'per second', perPads[flavour] * 16, perPads.library, target(SKETCH.scratchpads)),
+      row(`scratchpads.${flavour}`, `scratchpads, ${flavour}`, 'per second', perPads[flavour] * PADS, perPads.library, target(SKETCH.scratchpads)),
     ]
   })
 }

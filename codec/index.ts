@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** `simd` hashes two messages at a time; `scalar` runs where WebAssembly has no SIMD. Same results. */
+/** `simd` hashes three messages at a time; `scalar`, one at a time, runs where WebAssembly has no SIMD. Same results. */
 export type Flavour = 'simd' | 'scalar'
 
 const CHUNK_BYTES = 256
@@ -12,12 +12,15 @@ const SEAL_BYTES = 4096
 const SEED_BYTES = 64
 const SCRATCHPAD_BYTES = 16384
 
-/** How many items fit the WebAssembly input area of 256 KiB at once; the power of two for hashes keeps the shape of the tree. */
+/**
+ * How many items the kernels take at once: as many as fit their input area of 256 KiB. For hashes that is a power of two, which keeps
+ * the shape of the tree; scratchpads come in threes.
+ */
 const BATCH = {
   blocks: Math.floor(SEGMENT_BYTES / BLOCK_BYTES),
   hashes: SEGMENT_BYTES / HASH_BYTES,
   seals: SEGMENT_BYTES / SEAL_BYTES,
-  scratchpads: SEGMENT_BYTES / SCRATCHPAD_BYTES,
+  scratchpads: 15,
 }
 
 /**
@@ -38,7 +41,7 @@ export interface Kernel {
   seal(data: Uint8Array, firstMasks: Uint8Array): void
   /** The inverse of `seal`, in place. */
   unseal(data: Uint8Array, firstMasks: Uint8Array): void
-  /** Expands k seeds of 64 bytes to k scratchpads of 16,384 bytes. Storage §6.4, step 3. */
+  /** Expands k seeds of 64 bytes to k scratchpads of 16,384 bytes; fastest for multiples of three. Storage §6.4, step 3. */
   scratchpads(seeds: Uint8Array): Uint8Array
 }
 

@@ -1,5 +1,8 @@
-// Writes Keccak-f[1600] (FIPS 202 §3.2) in AssemblyScript over the lane operations of codec/assembly/lanes.*.ts, with every lane a
-// local: AssemblyScript has no arrays that stay in registers.
+// Writes Keccak-f[1600] (FIPS 202 §3.2) in AssemblyScript, with every lane a local: AssemblyScript has no arrays that stay in
+// registers.
+
+/** 64-bit words that one permutation takes in. */
+const RATE = 17
 
 const range = (n) => [...Array(n).keys()]
 const at = (x, y) => (x % 5) + 5 * (y % 5)
@@ -28,45 +31,98 @@ function roundConstants() {
   })
 }
 
-const rotate = (lane, bits) => (bits === 0 ? lane : `rotate(${lane}, ${bits})`)
-
-/** One round from lanes `a…` to lanes `e…` (`a` and `e` are their prefixes), row by row, so that few values are alive at once. */
-function round(a, e, constant) {
+/**
+ * One round from lanes `a…` to lanes `e…` (`a` and `e` are their prefixes), row by row, so that few values are alive at once.
+ * `kind` is a module of lane operations, and the prefix of its locals.
+ */
+function round(kind, a, e, constant) {
   const rho = rotations()
-  const theta = range(5).map((x) => `c${x} = xor(xor(xor(${a}${x}, ${a}${x + 5}), xor(${a}${x + 10}, ${a}${x + 15})), ${a}${x + 20})`)
-  const spread = range(5).map((x) => `d${x} = xor(c${(x + 4) % 5}, ${rotate(`c${(x + 1) % 5}`, 1)})`)
+  const lane = (prefix, i) => `${kind}_${prefix}${i}`
+  const xor = (...lanes) => lanes.reduce((left, right) => `${kind}.xor(${left}, ${right})`)
+  const rotate = (of, bits) => (bits === 0 ? of : `${kind}.rotate(${of}, ${bits})`)
+
+  const theta = range(5).map((x) => `${lane('c', x)} = ${xor(...range(5).map((y) => lane(a, at(x, y))))}`)
+  const spread = range(5).map((x) => `${lane('d', x)} = ${xor(lane('c', at(x + 4, 0)), rotate(lane('c', at(x + 1, 0)), 1))}`)
   // Step π moves (x, y) to (y, 2x + 3y); this is which lane comes to (x, y).
-  const rowOf = (y) => [
+  const row = (y) => [
     ...range(5).map((x) => {
       const from = at(x + 3 * y, x)
-      return `b${x} = ${rotate(`xor(${a}${from}, d${from % 5})`, rho[from])}`
+      return `${lane('b', x)} = ${rotate(xor(lane(a, from), lane('d', from % 5)), rho[from])}`
     }),
-    ...range(5).map((x) => `${e}${at(x, y)} = chi(b${x}, b${(x + 1) % 5}, b${(x + 2) % 5})`),
+    ...range(5).map((x) => `${lane(e, at(x, y))} = ${kind}.chi(${lane('b', x)}, ${lane('b', at(x + 1, 0))}, ${lane('b', at(x + 2, 0))})`),
   ]
-  return [...theta, ...spread, ...range(5).flatMap(rowOf), `${e}0 = xor(${e}0, splatAt(${constant}))`]
+  return [...theta, ...spread, ...range(5).flatMap(row), `${lane(e, 0)} = ${xor(lane(e, 0), `${kind}.constantAt(${constant})`)}`]
+}
+
+/** Several lists as one, taking turns: what is independent stands side by side, and the processor sees it in time. */
+const interleave = (lists) => lists[0].flatMap((_, i) => lists.map((list) => list[i]))
+
+/**
+ * The 24 rounds. Two to an iteration spare the copies between them; many more no longer fit the caches a processor decodes from.
+ */
+const permutation = (kinds) => [
+  'for (let constant = CONSTANTS, end = CONSTANTS + 24 * 8; constant < end; constant += 2 * 8) {',
+  ...interleave(kinds.map((kind) => round(kind, 'a', 'e', 'constant'))),
+  ...interleave(kinds.map((kind) => round(kind, 'e', 'a', 'constant + 8'))),
+  '}',
+]
+
+const declarations = (kind) => [
+  ...range(25).flatMap((i) => [`let ${kind}_a${i}: ${kind}.Lane`, `let ${kind}_e${i}: ${kind}.Lane`]),
+  ...range(5).flatMap((i) => ['b', 'c', 'd'].map((prefix) => `let ${kind}_${prefix}${i}: ${kind}.Lane`)),
+]
+
+/** Absorbs block `block` of messages of `words` words. Keccak pads with a 1 behind the message and the last bit of the block. */
+function absorb(kind, from, stride, words, block) {
+  const added = (i) => {
+    const word = block * RATE + i
+    if (i >= RATE) return []
+    const terms = word < words ? [`${kind}.gather(${from} + ${8 * word}, ${stride})`] : []
+    if (word === words) terms.push(`${kind}.splat(1)`)
+    if (i === RATE - 1 && word >= words) terms.push(`${kind}.splat(0x8000000000000000)`)
+    return terms
+  }
+  const sum = (terms) => terms.reduce((left, right) => `${kind}.xor(${left}, ${right})`)
+  return range(25).flatMap((i) => {
+    const lane = `${kind}_a${i}`
+    const terms = added(i)
+    if (block === 0) return `${lane} = ${terms.length > 0 ? sum(terms) : `${kind}.splat(0)`}`
+    return terms.length > 0 ? `${lane} = ${sum([lane, ...terms])}` : []
+  })
+}
+
+/** A function that hashes messages of `words` words, `fromStride` apart, to hashes `toStride` apart. */
+function hashFunction(kinds, name, words) {
+  const messages = (kind, base, stride) => [base, ...kinds.slice(0, kinds.indexOf(kind)).map((other) => `${other}.LANES * ${stride}`)].join(' + ')
+  return [
+    `export function ${name}(from: usize, fromStride: usize, to: usize, toStride: usize): void {`,
+    ...kinds.flatMap(declarations),
+    ...range(Math.floor(words / RATE) + 1).flatMap((block) => [
+      ...kinds.flatMap((kind) => absorb(kind, messages(kind, 'from', 'fromStride'), 'fromStride', words, block)),
+      ...permutation(kinds),
+    ]),
+    ...kinds.flatMap((kind) => range(4).map((i) => `${kind}.scatter(${messages(kind, 'to', 'toStride')} + ${8 * i}, toStride, ${kind}_a${i})`)),
+    '}',
+  ]
 }
 
 /**
- * Source of a module exporting `permute(state)`: 24 rounds in place over 25 lanes at `state`.
- * Two rounds to an iteration spare the copies between them; more of them no longer fit the caches a processor decodes from.
+ * Source of a module that hashes LANES messages at once, in as many states as `kinds`, modules of lane operations, have together.
+ * It exports a function for each length that storage hashes, and `permute(state)` over one state of 25 words in memory.
  */
-export function keccakSource() {
-  const lanes = (declare) => range(25).map(declare)
-  const body = [
-    ...lanes((i) => `let a${i} = load<Lane>(state, ${i} * sizeof<Lane>())`),
-    ...lanes((i) => `let e${i}: Lane`),
-    ...range(5).flatMap((i) => [`let b${i}: Lane`, `let c${i}: Lane`, `let d${i}: Lane`]),
-    'for (let constant = CONSTANTS, end = CONSTANTS + 24 * 8; constant < end; constant += 2 * 8) {',
-    ...round('a', 'e', 'constant'),
-    ...round('e', 'a', 'constant + 8'),
-    '}',
-    ...lanes((i) => `store<Lane>(state, a${i}, ${i} * sizeof<Lane>())`),
-  ]
+export function keccakSource(kinds) {
   return [
-    "import { Lane, chi, rotate, splatAt, xor } from './lanes'",
+    ...kinds.map((kind) => `import * as ${kind} from './${kind}'`),
     `const CONSTANTS = memory.data<u64>([${roundConstants().map((constant) => `0x${constant.toString(16)}`)}])`,
+    `export const LANES: i32 = ${kinds.map((kind) => `${kind}.LANES`).join(' + ')}`,
+    ...hashFunction(kinds, 'hashUnits', 32 / 8),
+    ...hashFunction(kinds, 'hashPairs', 64 / 8),
+    ...hashFunction(kinds, 'hashChunks', 256 / 8),
     'export function permute(state: usize): void {',
-    ...body,
+    ...declarations('single'),
+    ...range(25).map((i) => `single_a${i} = load<u64>(state, ${8 * i})`),
+    ...permutation(['single']),
+    ...range(25).map((i) => `store<u64>(state, single_a${i}, ${8 * i})`),
     '}',
   ].join('\n')
 }

@@ -1,9 +1,8 @@
 // Keccak-256 over many equal messages at a time (padding byte 0x01, not that of SHA-3), and what storage builds on it.
-// Every loop advances by LANES messages; when the count is odd the last lane works on whatever lies behind the input,
-// for which all areas have room.
+// Every loop advances by LANES messages; where the count is no multiple, the last lanes work on whatever lies behind the input, for
+// which all areas have room.
 
-import { LANES, Lane, gather, scatter, splat, xor } from './lanes'
-import { permute } from './keccak'
+import { LANES, hashChunks, hashPairs, hashUnits, permute } from './keccak'
 
 const CHUNK: usize = 256
 const HASH: usize = 32
@@ -12,67 +11,32 @@ const UNITS: i32 = 128 // of 32 bytes in a seal
 const CELL: usize = 64
 const CELLS: usize = 256 // in a scratchpad
 const SCRATCHPAD: usize = CELL * CELLS
-const RATE_WORDS: i32 = 17
-const LAST_BIT: u64 = 0x8000000000000000
+const RATE: usize = 136 // bytes that one permutation takes in
+const SPARE: usize = 2 // lanes at most that have nothing to do
 
-const STATE = memory.data(25 * 16, 16)
-const MASKS = memory.data(2 * 32, 16)
+const STATE = memory.data(25 * 8, 16)
+const MASKS = memory.data(3 * 32, 16)
+const CARRIED = memory.data(32, 16)
 
-/** 256 KiB: a segment, 64 seals, 16 scratchpads or 8,192 hashes; and the largest item again for the spare lane. */
-export const input: usize = memory.data(262144 + 16384, 16)
-/** 32 KiB: the hashes of a segment's chunks, first masks or seeds; and one more for the spare lane. */
-export const hashes: usize = memory.data(32768 + 64, 16)
-
-// @ts-ignore: decorator
-@inline function setState(word: i32, lane: Lane): void { store<Lane>(STATE + <usize>word * sizeof<Lane>(), lane) }
-
-// @ts-ignore: decorator
-@inline function mixState(word: i32, lane: Lane): void { setState(word, xor(load<Lane>(STATE + <usize>word * sizeof<Lane>()), lane)) }
-
-// @ts-ignore: decorator
-@inline function squeeze(to: usize, stride: usize): void {
-  for (let i = 0; i < 4; i++) scatter(to, stride, i, load<Lane>(STATE + <usize>i * sizeof<Lane>()))
-}
-
-/** Hashes LANES messages of `words` 8-byte words, fewer than fill one block. */
-// @ts-ignore: decorator
-@inline function hashShort(words: i32, from: usize, fromStride: usize, to: usize, toStride: usize): void {
-  for (let i = 0; i < words; i++) setState(i, gather(from, fromStride, i))
-  setState(words, splat(1))
-  for (let i = words + 1; i < 25; i++) setState(i, splat(0))
-  setState(RATE_WORDS - 1, splat(LAST_BIT))
-  permute(STATE)
-  squeeze(to, toStride)
-}
-
-function hashUnits(from: usize, fromStride: usize, to: usize, toStride: usize): void { hashShort(4, from, fromStride, to, toStride) }
-
-function hashPairs(from: usize, fromStride: usize, to: usize, toStride: usize): void { hashShort(8, from, fromStride, to, toStride) }
-
-/** Hashes LANES neighbouring chunks: 32 words are two blocks. */
-function hashChunks(from: usize, to: usize): void {
-  for (let i = 0; i < RATE_WORDS; i++) setState(i, gather(from, CHUNK, i))
-  for (let i = RATE_WORDS; i < 25; i++) setState(i, splat(0))
-  permute(STATE)
-  for (let i = 0; i < 15; i++) mixState(i, gather(from, CHUNK, RATE_WORDS + i))
-  mixState(15, splat(1))
-  mixState(RATE_WORDS - 1, splat(LAST_BIT))
-  permute(STATE)
-  squeeze(to, HASH)
-}
+/** 256 KiB: a segment, 64 seals, 15 scratchpads or 8,192 hashes. */
+export const input: usize = memory.data(262144 + SPARE * SCRATCHPAD, 16)
+/** 32 KiB: the hashes of a segment's chunks, first masks or seeds. */
+export const hashes: usize = memory.data(32768 + SPARE * CELL, 16)
 
 /** Hashes `count` chunks of `input` into `hashes`. */
 export function chunkHashes(count: i32): void {
-  for (let i = 0; i < count; i += LANES) hashChunks(input + <usize>i * CHUNK, hashes + <usize>i * HASH)
+  for (let i = 0; i < count; i += LANES) hashChunks(input + <usize>i * CHUNK, CHUNK, hashes + <usize>i * HASH, HASH)
 }
 
 /** Folds `count` hashes at `at` to the root in their first place: neighbours pair up, an odd last one is carried up as it is. */
 export function reduce(at: usize, count: i32): void {
   while (count > 1) {
     const pairs = count >> 1
+    const odd = count & 1
+    if (odd) memory.copy(CARRIED, at + <usize>(count - 1) * HASH, HASH)
     for (let i = 0; i < pairs; i += LANES) hashPairs(at + <usize>i * 2 * HASH, 2 * HASH, at + <usize>i * HASH, HASH)
-    if (count & 1) memory.copy(at + <usize>pairs * HASH, at + <usize>(count - 1) * HASH, HASH)
-    count = pairs + (count & 1)
+    if (odd) memory.copy(at + <usize>pairs * HASH, CARRIED, HASH)
+    count = pairs + odd
   }
 }
 
@@ -98,7 +62,7 @@ export function seal(count: i32): void {
 export function unseal(count: i32): void {
   for (let i = 0; i < count; i++) {
     const first = input + <usize>i * SEAL
-    for (let unit = UNITS - LANES; unit >= 0; unit -= LANES) {
+    for (let unit = (UNITS - 1) / LANES * LANES; unit >= 0; unit -= LANES) {
       hashUnits(first + <usize>unit * HASH, HASH, MASKS, HASH)
       for (let lane = 0; lane < LANES; lane++) {
         if (unit + lane + 1 < UNITS) mask(first + <usize>(unit + lane + 1) * HASH, MASKS + <usize>lane * HASH)
@@ -121,28 +85,26 @@ export function scratchpads(count: i32): void {
   }
 }
 
-// One message of any length: `begin`, `absorb` whole blocks, `finish` with less than a block. All lanes do the same.
+// One message of any length: `begin`, `absorb` whole blocks, `finish` with less than a block.
 
 export function begin(): void {
-  memory.fill(STATE, 0, 25 * sizeof<Lane>())
+  memory.fill(STATE, 0, 25 * 8)
 }
 
 /** Takes in `blocks` blocks of 136 bytes from `input`. */
 export function absorb(blocks: i32): void {
-  let from = input
-  for (; blocks > 0; blocks--) {
-    for (let i = 0; i < RATE_WORDS; i++) mixState(i, gather(from, 0, i))
+  for (let from = input, end = input + <usize>blocks * RATE; from < end; from += RATE) {
+    for (let i: usize = 0; i < RATE; i += 8) store<u64>(STATE + i, load<u64>(STATE + i) ^ load<u64>(from + i))
     permute(STATE)
-    from += <usize>RATE_WORDS * 8
   }
 }
 
 /** Takes in the last `length` < 136 bytes of `input` and leaves the hash in `hashes`. */
 export function finish(length: i32): void {
-  memory.fill(input + <usize>length, 0, <usize>(RATE_WORDS * 8 - length))
+  memory.fill(input + <usize>length, 0, RATE - <usize>length)
   store<u8>(input + <usize>length, 1)
-  const last = input + <usize>RATE_WORDS * 8 - 1
+  const last = input + RATE - 1
   store<u8>(last, load<u8>(last) | 0x80)
   absorb(1)
-  squeeze(hashes, 0)
+  memory.copy(hashes, STATE, HASH)
 }
