@@ -19,7 +19,7 @@ const SENDER_NO_WRITE_PERMISSION = 'SenderNoWritePermission'
 /** Submissions read at once, rows inserted at once. */
 const PAGE = 200
 const ROWS = 500
-/** Milliseconds between two looks for work when nothing announces any, and between two looks for late data. */
+/** Milliseconds between two looks for work when nothing announces any, and at most between two looks for late data. */
 const IDLE = 1000
 const RECHECK_EVERY = 15_000
 /** Submissions without data that one look for late data covers. */
@@ -228,8 +228,8 @@ export class Replay {
 
   /** Looks for data that came too late, and goes back to the first submission whose data did. */
   async #recheck(): Promise<void> {
-    const { db, lateData, log } = this.#options
-    if (Date.now() - this.#lastRecheck < RECHECK_EVERY) return
+    const { db, dataWait, lateData, log } = this.#options
+    if (Date.now() - this.#lastRecheck < Math.min(RECHECK_EVERY, dataWait)) return
     this.#lastRecheck = Date.now()
     const late = await db
       .selectFrom('kv_submission')
