@@ -139,6 +139,6 @@ for (;;) {
     task,
     Array.from({ length: batchSize }, () => source.next().value),
   )
-  if (nonceRate > 0) await sleep(started + (batchSize / nonceRate) * 1000 - performance.now())
+  if (nonceRate > 0) await sleep(Math.max(0, started + (batchSize / nonceRate) * 1000 - performance.now()))
   else await turn()
 }
