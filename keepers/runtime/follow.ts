@@ -73,6 +73,9 @@ class OtherChain extends Error {
   override readonly name = 'OtherChain'
 }
 
+/** A follower that was at the head this recently is not behind: the blocks since are just being read. */
+const LAG_MS = 5000
+
 class LogFollower implements Follower {
   done: Promise<void> = Promise.resolve()
   private readonly options: FollowOptions
@@ -80,6 +83,7 @@ class LogFollower implements Follower {
   private readonly maxRange: number
   private range: number
   private target = Number.POSITIVE_INFINITY
+  private caughtUpAt = Number.NEGATIVE_INFINITY
   private trouble: string | undefined = 'not started'
   private readonly waiters = new Map<() => void, number>()
 
@@ -100,6 +104,7 @@ class LogFollower implements Follower {
   problem(): string | undefined {
     if (this.trouble !== undefined) return this.trouble
     const behind = this.target - this.cursor.number
+    if (Date.now() - this.caughtUpAt < LAG_MS) return undefined
     return behind > 0 ? `${this.options.name} has ${behind} blocks to read` : undefined
   }
 
@@ -151,12 +156,12 @@ class LogFollower implements Follower {
     const { chain, confirmations } = this.options
     const head = await chain.head()
     this.target = head.number - confirmations
-    if (this.cursor.hash === head.hash) return false
+    if (this.cursor.hash === head.hash) return this.caughtUp()
     if (!(await this.isOnChain(head))) {
       await this.rollBack()
       return true
     }
-    if (this.cursor.number >= this.target) return false
+    if (this.cursor.number >= this.target) return this.caughtUp()
     const last = Math.min(this.target, this.cursor.number + this.range)
     const end = last === head.number ? head : await this.blockAt(last)
     const logs = await this.fetchLogs(this.cursor.number + 1, end.number)
@@ -164,6 +169,11 @@ class LogFollower implements Follower {
     if (!logs || (await this.blockAt(end.number)).hash !== end.hash || !(await this.isOnChain(end))) return true
     await this.apply(end, logs)
     return true
+  }
+
+  private caughtUp(): false {
+    this.caughtUpAt = Date.now()
+    return false
   }
 
   /** Whether the cursor's block is an ancestor of `later`, itself just seen on the chain. */
