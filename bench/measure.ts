@@ -11,12 +11,12 @@ export async function seconds(run: () => unknown): Promise<number> {
   return (performance.now() - start) / 1000
 }
 
-const ROUNDS = 5
-const ROUND_MS = 300
+const ROUNDS = 15
+const ROUND_MS = 100
 
 /**
- * Calls per second of each contender: the median of several rounds, in which they take turns, so that whatever else the machine
- * does meets all of them alike.
+ * Synchronous calls per second of processor time of each contender: the median of several rounds, in which they take turns, so that
+ * whatever else the machine does meets all of them alike.
  */
 export function callsPerSecond<Name extends string>(contenders: Record<Name, () => void>): Record<Name, number> {
   const entries = Object.entries(contenders) as [Name, () => void][]
@@ -24,10 +24,12 @@ export function callsPerSecond<Name extends string>(contenders: Record<Name, () 
   // The first round warms up: engines compile what runs often.
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [name, call] of entries) {
-      const start = performance.now()
-      let [calls, elapsed] = [0, 0]
-      for (; elapsed < ROUND_MS; elapsed = performance.now() - start, calls++) call()
-      if (round > 0) rates.get(name)!.push((calls / elapsed) * 1000)
+      const before = process.cpuUsage()
+      const end = performance.now() + ROUND_MS
+      let calls = 0
+      for (; performance.now() < end; calls++) call()
+      const { user, system } = process.cpuUsage(before)
+      if (round > 0) rates.get(name)!.push((calls / (user + system)) * 1e6)
     }
   }
   return Object.fromEntries(entries.map(([name]) => [name, median(rates.get(name)!)])) as Record<Name, number>
