@@ -74,8 +74,8 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
       nodes: keepers?.urls.storageNodes ?? [],
       indexer: keepers?.urls.storageIndexer ?? '',
       kv: keepers?.urls.kv ?? '',
-      stopKeeper: (name) => running().stopKeeper(name),
-      startKeeper: (name) => running().startKeeper(name),
+      stopKeeper: async (name) => running().stopKeeper(name),
+      startKeeper: async (name) => running().startKeeper(name),
       stop,
     }
   } catch (error) {
