@@ -80,10 +80,10 @@ export async function checkFolder({ db, store, submissions, log }: Pick<RoundsOp
   await writeState(db, 'folder', identity)
 }
 
-/** Attempts at what is missing, ever rarer for a file that no peer can give. */
+/** Attempts at what is missing: often while a submission is young, ever rarer for a file that no peer can give. */
 class Fetches {
   readonly #options: RoundsOptions
-  readonly #failures = new Map<number, { count: number; next: number }>()
+  readonly #attempted = new Map<number, number>()
 
   constructor(options: RoundsOptions) {
     this.#options = options
@@ -98,28 +98,31 @@ class Fetches {
       const batch = await submissions.unfinished(after, now(), BATCH)
       for (const submission of batch) {
         seen.add(submission.seq)
-        void queue.add(() => this.#attempt(submission, signal))
+        if (this.#isDue(submission)) void queue.add(() => this.#attempt(submission, signal))
       }
       await queue.onIdle()
       if (batch.length < BATCH) break
       after = batch.at(-1)!.seq
     }
-    for (const seq of this.#failures.keys()) if (!seen.has(seq)) this.#failures.delete(seq)
+    for (const seq of this.#attempted.keys()) if (!seen.has(seq)) this.#attempted.delete(seq)
+  }
+
+  #isDue({ seq, seenAt }: Submission): boolean {
+    const last = this.#attempted.get(seq)
+    return last === undefined || Date.now() - last >= Math.min(MAX_PAUSE_MS, (last - seenAt) / 4)
   }
 
   async #attempt(submission: Submission, signal: AbortSignal): Promise<void> {
     const { uploads, finality, replication, config, log } = this.#options
-    const failures = this.#failures.get(submission.seq)
-    if (signal.aborted || (failures && failures.next > Date.now())) return
+    if (signal.aborted) return
+    this.#attempted.set(submission.seq, Date.now())
     try {
       await finality.settle(submission)
       const quiet = Date.now() - Math.max(submission.seenAt, uploads.lastWrite(submission) ?? 0)
-      if (await replication.fetch(submission, { partial: quiet >= config.replicateAfterMs })) return
+      await replication.fetch(submission, { partial: quiet >= config.replicateAfterMs })
     } catch (error) {
       log.warn({ seq: submission.seq, err: error }, 'a file could not be fetched')
     }
-    const count = (failures?.count ?? 0) + 1
-    this.#failures.set(submission.seq, { count, next: Date.now() + Math.min(MAX_PAUSE_MS, config.replicateMs * 2 ** (count - 1)) })
   }
 }
 

@@ -105,8 +105,12 @@ export async function startStorage({ profile = PROFILES.local! } = {}) {
       return seqs
     },
 
-    async stop() {
+    async stopNodes() {
       for (const node of [...running]) await node.stop()
+    },
+
+    async stop() {
+      await this.stopNodes()
       provider.destroy()
       await chain.stop()
       rmSync(folder, { recursive: true, force: true })
@@ -117,7 +121,7 @@ export async function startStorage({ profile = PROFILES.local! } = {}) {
 export type Storage = Awaited<ReturnType<typeof startStorage>>
 
 /** Waits until `holds` gives something other than undefined, false or null. Fails with what it was waiting for. */
-export async function eventually<T>(what: string, holds: () => Promise<T | undefined | false | null>, withinMs = 15_000): Promise<T> {
+export async function eventually<T>(what: string, holds: () => Promise<T | undefined | false | null>, withinMs = 60_000): Promise<T> {
   const deadline = Date.now() + withinMs
   for (;;) {
     const value = await holds()
