@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /**
  * Client-side encryption of files, in the format of the public storage clients: a header, then AES-256-CTR.
  *

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Who may write what, as of a submission: every question is about the state after submission `upTo`. */
 import { CONTROL_OPS, controlClass } from '../../../protocol/storage/streams.ts'
 import type { KvDatabase } from './schema.ts'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Gets the files of submissions from the storage network into the database, every segment verified against the root. */
 import PQueue from 'p-queue'
 import { PerigeeError, reasonOf } from '../../../sdk/errors.ts'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Provider } from 'ethers'
 import type { Selectable } from 'kysely'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Reading streams as of a submission. Keys sort bytewise; deleted keys are absent. */
 import { sql } from 'kysely'
 import { KEY_HEAD, type KvDatabase, PART_SIZE } from './schema.ts'

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai'
 import { pino } from 'pino'
 import { openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
