@@ -103,7 +103,7 @@ contract PoraMine is IPoraMine, AccessManagedUpgradeable, UUPSUpgradeable {
         _setTargetSubmissions(parameters.targetSubmissions);
         _setDifficultyAdjustRatio(parameters.difficultyAdjustRatio);
         _setMaxShards(parameters.maxShards);
-        (Schedule memory schedule, Tally memory tally) = ($.schedule, $.tally);
+        (Schedule memory schedule, Tally memory tally) = _load($);
         _enact($.upcoming, schedule, tally);
         ($.schedule, $.tally) = (schedule, tally);
     }
@@ -261,8 +261,7 @@ contract PoraMine is IPoraMine, AccessManagedUpgradeable, UUPSUpgradeable {
     /// Opens the current epoch and derives its rules: those of the epoch mined last, or for the first answer of an epoch, what follows
     /// from them. Before anything was ever mined the target stays where it was set.
     function _round(PoraMineStorage storage $) private returns (Round memory round) {
-        Schedule memory schedule = $.schedule;
-        Tally memory tally = $.tally;
+        (Schedule memory schedule, Tally memory tally) = _load($);
         EpochContext memory context = IFlow(schedule.flow).makeContextWithResult();
         uint256 target = $.poraTarget;
 
@@ -286,6 +285,27 @@ contract PoraMine is IPoraMine, AccessManagedUpgradeable, UUPSUpgradeable {
         round.schedule = schedule;
         round.tally = tally;
         round.target = target;
+    }
+
+    /// Two slots with one read each: the compiler would read a slot once per field. Fields lie from the low end as they are declared.
+    function _load(PoraMineStorage storage $) private view returns (Schedule memory schedule, Tally memory tally) {
+        uint256 first;
+        uint256 second;
+        assembly ("memory-safe") {
+            first := sload($.slot)
+            second := sload(add($.slot, 1))
+        }
+        schedule.flow = address(uint160(first));
+        schedule.targetMineBlocks = uint16(first >> 160);
+        schedule.subtaskInterval = uint32(first >> 176);
+        schedule.nSubtasks = uint16(first >> 208);
+        schedule.maxShards = uint16(first >> 224);
+        schedule.pricingShift = uint8(first >> 240);
+        tally.rewards = address(uint160(second));
+        tally.lastMinedEpoch = uint48(second >> 160);
+        tally.currentSubmissions = uint16(second >> 208);
+        tally.targetSubmissions = uint16(second >> 224);
+        tally.difficultyAdjustRatio = uint8(second >> 240);
     }
 
     function _enact(Upcoming memory upcoming, Schedule memory schedule, Tally memory tally) private pure {

@@ -79,7 +79,10 @@ export const miner = defineKeeper({
       log,
       metrics,
       workOf: (taskId) => mining.workOf(taskId),
-      onWrongSeals: (load) => sealer.again(load),
+      onWrongSeals: (load) => {
+        miners.remove(load)
+        return sealer.again(load)
+      },
     })
     const miners = new Miners({
       folder: store.folder,

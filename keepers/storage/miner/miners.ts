@@ -50,6 +50,12 @@ export class Miners {
     this.#tell({ sealed: [load] })
   }
 
+  /** Leaves a load out until it is added again. */
+  remove(load: number): void {
+    this.#sealed.delete(load)
+    this.#tell({ removed: load })
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true
     await Promise.all([...this.#workers].map((worker) => worker.terminate()))
@@ -78,7 +84,8 @@ export class Miners {
     if ('won' in report) onWon(report.won)
     else if ('damaged' in report) {
       // Every thread that meets the file reports it; the first is enough.
-      if (!this.#sealed.delete(report.damaged)) return
+      if (!this.#sealed.has(report.damaged)) return
+      this.remove(report.damaged)
       log.warn({ load: report.damaged, reason: report.reason }, 'seals are damaged: sealing them again')
       onDamaged(report.damaged)
     } else {

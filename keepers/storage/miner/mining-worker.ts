@@ -25,7 +25,7 @@ export interface MiningTask extends PoraTask {
 }
 
 /** What the keeper tells a mining thread … */
-export type MiningOrder = { task: MiningTask | undefined } | { sealed: number[] }
+export type MiningOrder = { task: MiningTask | undefined } | { sealed: number[] } | { removed: number }
 
 /** … and what it answers: each second how much it has tried, and at once what it has won or found damaged. */
 export type MiningReport = { nonces: number; tries: number } | { won: Won } | { damaged: number; reason: string }
@@ -61,6 +61,7 @@ let tries = 0
 
 port.on('message', (order: MiningOrder) => {
   if ('task' in order) task = order.task
+  else if ('removed' in order) available.delete(order.removed)
   else
     for (const load of order.sealed) {
       available.add(load)

@@ -77,13 +77,13 @@ export class Sealer {
     }
   }
 
-  /** Seals a load anew whose seals have turned out to be useless. */
+  /** Seals a load anew whose seals have turned out to be useless; not at once, as what made them so may last. */
   async again(load: number): Promise<void> {
     const { contexts, store } = this.#options
     contexts.reset()
     await store.remove(load)
     this.#loads.set(store.loads.size)
-    this.#start(load)
+    if (!this.#work.has(load)) this.#wait(load)
   }
 
   /** Ends when nothing is in work any more; stop the threads, too. */

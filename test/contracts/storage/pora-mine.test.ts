@@ -57,6 +57,19 @@ describe('PoraMine', () => {
       expect(await mine.lastMinedEpoch()).to.equal(epoch)
     })
 
+    it('is checked alike on a chain of the cancun rules', async () => {
+      const { ethers } = await network.create({ override: { hardfork: 'cancun' } })
+      const deployed = await deployMining(ethers)
+      const log = await fillLog(deployed, 12)
+      const minerId = await registerMiner(deployed.mine, deployed.miner.address)
+      await ethers.provider.send('hardhat_mine', [ethers.toQuantity(BLOCKS_PER_EPOCH)])
+      await deployed.flow.makeContext()
+      await ethers.provider.send('hardhat_mine', ['0x2'])
+      const work = await deployed.mine.computeWorkerContext.staticCall(minerId)
+      const { argument } = findAnswer(log, work, { minerId, sealedContext: work.context.digest })
+      await expect(deployed.mine.submit(argument)).to.emit(deployed.mine, 'NewSubmission')
+    })
+
     it('opens the epoch by itself', async () => {
       const { mine, flow, log, minerId, sealedContext, work } = await networkHelpers.loadFixture(fixture)
       await networkHelpers.mine(BLOCKS_PER_EPOCH)
