@@ -3,8 +3,6 @@ import { threadKernel } from '../../codec/index.ts'
 import { CHUNK_SIZE, HASH_SIZE, SEGMENT_CHUNKS, SEGMENT_HEIGHT, SEGMENT_SIZE, zeroHash } from './constants.ts'
 import { chunksInSegment, type FileShape, fileShape, heightsOf, powerOfTwoAtLeast } from './file-shape.ts'
 
-export { paddedChunks } from './file-shape.ts'
-
 /** A perfect subtree of a file: 2^height chunks under `root` (hex). */
 export interface SubmissionNode {
   root: string
