@@ -58,6 +58,11 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
     /// Block digest and context digest of an epoch that cannot be mined, as its block hash is no longer available.
     bytes32 private constant NO_DIGEST = keccak256("");
 
+    /// Gas to be left when a submission begins. It costs nothing, as what is unused is not charged, but makes an estimate large
+    /// enough to hold when other submissions come first or the block opens an epoch: the public clients send exactly what was
+    /// estimated, and then wait without end for a submission that ran out of gas.
+    uint256 private constant GAS_HEADROOM = 400_000;
+
     /// @custom:oz-upgrades-unsafe-allow constructor
     constructor() {
         _disableInitializers();
@@ -121,6 +126,7 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
             uint256[] memory lengths
         )
     {
+        _checkGas();
         uint256 count = submissions.length;
         (indexes, digests, startIndexes, lengths) = _receipts(count);
         FlowStorage storage $ = _openEpoch();
@@ -146,6 +152,7 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
             uint256[] memory lengths
         )
     {
+        _checkGas();
         uint256 count = datas.length;
         (indexes, digests, startIndexes, lengths) = _receipts(count);
         FlowStorage storage $ = _openEpoch();
@@ -158,6 +165,7 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
     function _submit(
         SubmissionData calldata data
     ) private returns (uint256 index, bytes32 digest, uint256 startIndex, uint256 length) {
+        _checkGas();
         FlowStorage storage $ = _openEpoch();
         (index, digest, startIndex, length) = _append($, data);
         uint256 amount = IStorageMarket($.market).due(length, msg.value);
@@ -193,6 +201,11 @@ contract Flow is IFlow, ExpiringPause, RefundCredit, ReentrancyGuardTransient, U
             to.fill{value: (amount / total) * lengths[i]}(starts[i], lengths[i]);
         }
         _refund(msg.sender, msg.value - amount);
+    }
+
+    function _checkGas() private view {
+        uint256 left = gasleft();
+        require(left >= GAS_HEADROOM, NotEnoughGas(left, GAS_HEADROOM));
     }
 
     function _checkSubmitter(address submitter) private view {

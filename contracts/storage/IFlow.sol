@@ -77,12 +77,14 @@ interface IFlow is IRefundCredit {
     error SubmitterMismatch(address submitter, address sender);
     /// The log has `length` sectors of at most 2^64 - 1.
     error FlowFull(uint256 length, uint256 sectors);
+    /// A submission begins with `required` gas, most of which it does not use: see Flow.
+    error NotEnoughGas(uint256 left, uint256 required);
     error InvalidPeers(address market, address rewards);
     error InvalidEpochLength(uint256 blocks);
 
     /// @notice Appends a submission. `submission.submitter` must be the caller. Charges exactly what is due and returns the rest.
-    /// Opens the current epoch first if it is not open yet. Reverts SubmitterMismatch, InvalidSubmission, NotEnoughFee, FlowFull, and
-    /// EntriesPaused during a pause.
+    /// Opens the current epoch first if it is not open yet. Reverts SubmitterMismatch, InvalidSubmission, NotEnoughFee, FlowFull,
+    /// NotEnoughGas, and EntriesPaused during a pause.
     /// @return index position among submissions
     /// @return digest keccak256 of the concatenated node roots
     /// @return startIndex first sector

@@ -56,6 +56,21 @@ describe('Flow: submitting', () => {
     expect(await flow.tree()).to.deep.equal([34n, 0n])
   })
 
+  it('succeeds with the gas estimated before, whatever else is submitted meanwhile and though an epoch opens', async () => {
+    const { flow, alice, bob } = await networkHelpers.loadFixture(fixture)
+    const overrides = { value: 18n * price }
+    const submission = submissionOf([4, 1], alice.address)
+    await flow.connect(bob)[SUBMIT](submissionOf([0], bob.address), { value: price })
+    const gasLimit = await flow.connect(alice)[SUBMIT].estimateGas(submission, overrides)
+    // Another size first makes for other alignment and other peaks; a new epoch for its root, its context and its range.
+    await flow.connect(bob)[SUBMIT](submissionOf([12, 11, 10, 9], bob.address), { value: 7680n * price })
+    await networkHelpers.mine((await flow.blocksPerEpoch()) + 1n)
+    await expect(flow.connect(alice)[SUBMIT](submission, { ...overrides, gasLimit }))
+      .to.emit(flow, 'NewEpoch')
+      .and.to.emit(flow, 'Submit')
+    await expect(flow.connect(alice)[SUBMIT](submission, { ...overrides, gasLimit: 300_000n })).to.be.revertedWithCustomError(flow, 'NotEnoughGas')
+  })
+
   it('authenticates the submitter (reference defect 2)', async () => {
     const { flow, alice, bob } = await networkHelpers.loadFixture(fixture)
     const forged = submissionOf([0], bob.address)
