@@ -48,7 +48,7 @@ export interface Follower {
   position(): number
   /** Why what is stored may be behind the chain, or undefined when it is not. */
   problem(): string | undefined
-  /** Resolves when everything up to `block` is applied, at once when it is already. */
+  /** Resolves when everything up to `block` is applied, at once when it is already; rejects when following ends before. */
   reached(block: number): Promise<void>
   /** Resolves after the signal; rejects when following is impossible: the cursor belongs to another chain. */
   readonly done: Promise<void>
@@ -57,6 +57,8 @@ export interface Follower {
 /** The id of local chains, which start afresh: there another genesis is no reason to stop. */
 const LOCAL_CHAIN_ID = 31337
 const MAX_BACKOFF_MS = 10_000
+/** Of several nodes behind one address some lag: a head below the cursor is believed when it is seen this often in a row. */
+const LOOKS_BEHIND = 3
 
 /**
  * Reads the logs of contracts from the cursor on, range by range, and goes on as the chain grows; undoes what a reorganisation undid.
@@ -84,6 +86,7 @@ class LogFollower implements Follower {
   private range: number
   private target = Number.POSITIVE_INFINITY
   private caughtUpAt = Number.NEGATIVE_INFINITY
+  private behind = 0
   private trouble: string | undefined = 'not started'
   private readonly waiters = new Map<() => void, number>()
 
@@ -112,7 +115,10 @@ class LogFollower implements Follower {
     if (this.cursor.number >= block) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.waiters.set(resolve, block)
-    await promise
+    const stopped = this.done.then(() => {
+      throw new Error(`${this.options.name} stopped at block ${this.cursor.number}, before ${block}`)
+    })
+    await Promise.race([promise, stopped])
   }
 
   async load(): Promise<void> {
@@ -157,6 +163,8 @@ class LogFollower implements Follower {
     const head = await chain.head()
     this.target = head.number - confirmations
     if (this.cursor.hash === head.hash) return this.caughtUp()
+    if (head.number < this.cursor.number && ++this.behind < LOOKS_BEHIND) return false
+    this.behind = 0
     if (!(await this.isOnChain(head))) {
       await this.rollBack()
       return true

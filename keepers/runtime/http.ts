@@ -32,6 +32,8 @@ export interface Http {
 }
 
 const MEBIBYTE = 1024 * 1024
+/** How long requests under way may take to finish when the server closes. */
+const GRACE_MS = 3000
 
 /** Fastify with CORS for browsers, /healthz (the process lives), /readyz (it can serve) and /metrics (Prometheus). */
 export function createHttp(options: HttpOptions): Http {
@@ -79,7 +81,11 @@ export function createHttp(options: HttpOptions): Http {
       }
       return this.url
     },
-    close: () => app.close(),
+    async close() {
+      const timer = setTimeout(() => app.server.closeAllConnections(), GRACE_MS)
+      await app.close()
+      clearTimeout(timer)
+    },
   }
 }
 

@@ -54,12 +54,12 @@ export async function openBackend({ dataDir, databaseUrl, redisUrl, log }: Backe
   return { postgres, redisUrl, close: () => postgres.close() }
 }
 
-/** What a keeper stands on. Everything obtained here is closed by `close`, the newest first. */
+/** What a keeper stands on. Everything obtained here is closed by `close`: HTTP and queues first, then the rest, the newest first. */
 export interface Runtime {
   readonly name: string
   readonly log: Log
   readonly metrics: Registry
-  /** Aborts when the runtime closes. */
+  /** Aborts when the runtime closes, once HTTP and queues have come to rest. */
   readonly signal: AbortSignal
   /** The keeper's own tables; call it once. */
   database<T = any>(migrations: Migrations): Promise<Database<T>>
@@ -69,7 +69,7 @@ export interface Runtime {
   /** Transactions of one key; what it has sent is remembered in `database`. */
   sender(options: Pick<SenderOptions, 'interfaces' | 'database'> & Partial<SenderOptions> & { chain: Chain; wallet: Wallet }): Promise<Sender>
   http(options: Pick<HttpOptions, 'host' | 'port' | 'ready'> & Partial<HttpOptions>): Http
-  /** Adds something to close. */
+  /** Adds something to close, after HTTP and queues. */
   onClose(close: () => Promise<unknown> | unknown): void
   close(): Promise<void>
 }
@@ -83,14 +83,24 @@ export interface RuntimeOptions {
 
 export function createRuntime({ name, backend, log }: RuntimeOptions): Runtime {
   const controller = new AbortController()
+  // What brings work in is closed before what the work needs, so that work in hand can be finished.
+  const intake = new AsyncDisposableStack()
   const resources = new AsyncDisposableStack()
   const metrics = createMetrics(name)
   let closing: Promise<void> | undefined
-  const opened = <R extends { close(): Promise<unknown> | unknown }>(resource: R): R => {
-    resources.defer(async () => {
+  const opened = <R extends { close(): Promise<unknown> | unknown }>(resource: R, stack: AsyncDisposableStack): R => {
+    stack.defer(async () => {
       await resource.close()
     })
     return resource
+  }
+  const close = async () => {
+    try {
+      await intake.disposeAsync()
+    } finally {
+      controller.abort()
+      await resources.disposeAsync()
+    }
   }
   return {
     name,
@@ -103,17 +113,16 @@ export function createRuntime({ name, backend, log }: RuntimeOptions): Runtime {
       return database
     },
     queue: async <T>(queueName: string, options: Partial<QueueOptions> = {}) =>
-      opened(await openQueue<T>({ keeper: name, name: queueName, backend, log, metrics, ...options })),
-    chain: async (options) => opened(await createChain({ log, signal: controller.signal, ...options })),
-    sender: async (options) => opened(await createSender({ log, metrics, signal: controller.signal, ...options })),
-    http: (options) => opened(createHttp({ log, metrics, ...options })),
+      opened(await openQueue<T>({ keeper: name, name: queueName, backend, log, metrics, ...options }), intake),
+    chain: async (options) => opened(await createChain({ log, signal: controller.signal, ...options }), resources),
+    sender: async (options) => opened(await createSender({ log, metrics, signal: controller.signal, ...options }), resources),
+    http: (options) => opened(createHttp({ log, metrics, ...options }), intake),
     onClose: (close) =>
       resources.defer(async () => {
         await close()
       }),
     close() {
-      controller.abort()
-      closing ??= resources.disposeAsync()
+      closing ??= close()
       return closing
     },
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EventEmitter } from 'node:events'
+import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ParserOptions, PGlite, types } from '@electric-sql/pglite'
 import { DiskFull, lockFolder } from './files.ts'
@@ -41,7 +42,7 @@ export class EmbeddedPostgres {
       return new EmbeddedPostgres(await PGlite.create({ dataDir: folder }), folder, unlock)
     } catch (error) {
       unlock()
-      if (isDiskFull(error)) throw new DiskFull(folder, { cause: error })
+      if (isDiskFull(error) || spaceLeft(dataDir) < SPACE_TO_OPEN) throw new DiskFull(folder, { cause: error })
       throw new Error(
         `the embedded database in ${folder} does not open (${(error as Error).message}): restore a copy, or remove the folder, ` +
           'after which the keeper reads the chain again from the start',
@@ -93,6 +94,14 @@ export class EmbeddedPostgres {
     })
     return this.closing
   }
+}
+
+/** PostgreSQL writes a log segment of 16 MiB when it opens; short of that it only says that it could not start. */
+const SPACE_TO_OPEN = 16 * 1024 * 1024
+
+function spaceLeft(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
 }
 
 /** PostgreSQL says 53100; the file system under it speaks WASI, where ENOSPC is 51 and EDQUOT 19. */

@@ -12,6 +12,7 @@ interface ProcessConfig {
 }
 
 const STOP_WITHIN_MS = 10_000
+const SAME_SIGNAL_MS = 300
 
 /** A process that is one keeper: the whole of a main.ts. Ends with exit code 0 after SIGTERM or SIGINT, 1 on failure, 2 on bad configuration. */
 export async function runKeeper(definition: KeeperDefinition<any>): Promise<void> {
@@ -65,12 +66,16 @@ export interface Shutdown {
 export function installShutdown(log: Log): Shutdown {
   const stops: (() => Promise<unknown>)[] = []
   let stopping = false
+  let since = 0
   const stop = async (signal: string) => {
+    // Ctrl-C reaches every process of the terminal's group, and a parent may pass it on as well: that is one wish, not two.
+    if (stopping && Date.now() - since < SAME_SIGNAL_MS) return
     if (stopping) {
       log.warn({ signal }, 'second signal: leaving at once')
       process.exit(1)
     }
     stopping = true
+    since = Date.now()
     log.info({ signal }, 'stopping')
     setTimeout(() => {
       log.error({ seconds: STOP_WITHIN_MS / 1000 }, 'could not stop in time: leaving; unfinished jobs are taken up at the next start')

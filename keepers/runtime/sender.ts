@@ -7,7 +7,7 @@ import { type Chain, shortMessage } from './chain.ts'
 import type { Database } from './database.ts'
 import { cappedFees, currentFees, type Fees, feeCeiling, replacementFees } from './fees.ts'
 import type { Log } from './log.ts'
-import { counter, histogram, SECONDS } from './metrics.ts'
+import { counter, gauge, histogram, SECONDS } from './metrics.ts'
 import { Outbox, type Outgoing } from './outbox.ts'
 import { decodeRevert, isRevert, Reverted } from './revert.ts'
 
@@ -61,6 +61,8 @@ export interface SenderOptions {
   signal: AbortSignal
 }
 
+/** How often a nonce may turn out to be taken before the key is given up for this time. */
+const NONCE_ATTEMPTS = 5
 /** Share of the estimate added for what changes between estimate and block: 1/5. */
 const GAS_MARGIN = 5n
 /** EIP-7825: a transaction with more is invalid, so the margin must not lift one over it. */
@@ -82,7 +84,6 @@ class TransactionSender implements Sender {
   private readonly complained = new Set<string>()
   private readonly outcomes
   private readonly duration
-  private nextNonce = 0
   private trouble: string | undefined
 
   constructor(options: SenderOptions) {
@@ -92,13 +93,22 @@ class TransactionSender implements Sender {
     this.outbox = new Outbox(database, `${chain.chainId}:${chain.genesisHash}`, this.address)
     this.outcomes = counter(metrics, { name: 'transactions_total', help: 'Transactions by how they ended', labelNames: ['outcome'] })
     this.duration = histogram(metrics, { name: 'transaction_duration_seconds', help: 'Time from signing to the last confirmation', buckets: SECONDS })
+    const { address } = this
+    gauge(metrics, {
+      name: 'sender_balance_ether',
+      help: 'What the sending account has',
+      labelNames: ['address'],
+      async collect() {
+        const wei = await chain.provider.getBalance(address).catch(() => undefined)
+        if (wei !== undefined) this.set({ address }, Number(formatEther(wei)))
+      },
+    })
     signal.addEventListener('abort', () => this.stopping.abort(), { once: true })
   }
 
   /** Takes up what an earlier process left pending; a gap in the nonces would block all that follows. */
   async resume(): Promise<void> {
     for (const outgoing of await this.outbox.pending()) {
-      this.nextNonce = Math.max(this.nextNonce, outgoing.nonce + 1)
       const receipt = this.enlist(outgoing.key, () => this.settle(outgoing))
       receipt.catch(() => {}) // reported where it happens; whoever sends this key again gets it too
     }
@@ -140,23 +150,28 @@ class TransactionSender implements Sender {
     const gasLimit = await this.simulate(call)
     const fees = cappedFees(await currentFees(chain.provider), this.options.maxFeePerGas)
     await this.requireFunds(value + gasLimit * feeCeiling(fees))
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       this.stopping.signal.throwIfAborted()
-      const nonce = Math.max(this.nextNonce, await chain.provider.getTransactionCount(this.address, 'pending'))
+      const nonce = await this.nextNonce()
       const raw = await wallet.signTransaction({ chainId: chain.chainId, to, data, value, gasLimit, nonce, ...fees })
       const outgoing: Outgoing = { key, nonce, to, data, value, raw: [raw], hashes: [keccak256(raw)], state: 'pending' }
       await this.outbox.save(outgoing)
       const rejection = await this.broadcast(raw)
       if (rejection === undefined) {
-        this.nextNonce = nonce + 1
         this.trouble = undefined
         return outgoing
       }
       await this.outbox.remove(key)
-      this.nextNonce = 0
-      if (rejection.code !== 'NONCE_EXPIRED') throw this.complain(to, data, rejection)
+      if (rejection.code !== 'NONCE_EXPIRED' || attempt === NONCE_ATTEMPTS) throw this.complain(to, data, rejection)
       this.options.log.warn({ nonce }, 'a nonce was used by someone else: is the key shared?')
     }
+  }
+
+  /** A node that was restarted may have forgotten what is pending; the outbox has not. */
+  private async nextNonce(): Promise<number> {
+    const pending = await this.outbox.pending()
+    const count = await this.options.chain.provider.getTransactionCount(this.address, 'pending')
+    return Math.max(count, ...pending.map(({ nonce }) => nonce + 1))
   }
 
   /** Runs the call without sending it. Returns the gas to allow. */

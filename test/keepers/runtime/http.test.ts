@@ -77,7 +77,7 @@ describe('the HTTP server of a keeper', () => {
       'rpc_request_duration_seconds_count{keeper="test/keeper",method="echo",code="0"} 1',
       'rpc_request_duration_seconds_count{keeper="test/keeper",method="crash",code="-32603"} 1',
     ])
-    expect(await metric('http_request_duration_seconds_count{method="POST",route="/",status="200"')).to.have.length(1)
+    expect(await metric('http_request_duration_seconds_count{keeper="test/keeper",method="POST",route="/",status="200"')).to.have.length(1)
   })
 
   it('lets browsers in', async () => {
