@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { type DataDir, newDataDir } from '../../support/data-dir.ts'
@@ -103,10 +104,20 @@ describe('a keeper as a process', function () {
     await keeper.says('started')
     keeper.child.kill('SIGINT')
     await keeper.says('stopping')
+    await sleep(400)
     const asked = Date.now()
     keeper.child.kill('SIGINT')
     expect(await keeper.exit).to.equal(1)
     expect(Date.now() - asked).to.be.below(3000)
+  })
+
+  it('takes a signal that arrives twice, as Ctrl-C through a parent does, for one', async () => {
+    const keeper = run('serve')
+    await keeper.says('started')
+    keeper.child.kill('SIGINT')
+    await sleep(20)
+    keeper.child.kill('SIGINT')
+    expect(await keeper.exit).to.equal(0)
   })
 
   for (const [behaviour, message] of [
@@ -146,11 +157,5 @@ describe('a keeper as a process', function () {
     expect(await keeper.exit).to.equal(0)
     expect(help).to.match(/^Usage: perigee keeper test\/fixture/)
     expect(help).to.match(/--behaviour <value> +what to do once started \(env BEHAVIOUR, default "serve"\)/)
-  })
-
-  it('is started by its name, and the names are listed when it is not known', async () => {
-    const keeper = spawnNode([path('../../../keepers/main.ts'), 'storage/nothing'])
-    expect(await keeper.exit).to.equal(2)
-    expect(keeper.errors()).to.match(/^storage\/nothing is not a keeper; there are: /)
   })
 })
