@@ -54,7 +54,7 @@ export async function rows(progress: (what: string) => void): Promise<Row[]> {
       better: 'more',
       reference: sealing.library * mbPerCall,
       peer: PEER,
-      target: 140,
+      target: 3 * sealing.library * mbPerCall,
     },
     {
       id: 'pora.nonces',

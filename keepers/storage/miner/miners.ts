@@ -5,7 +5,13 @@ import type { Log } from '../../runtime/log.ts'
 import { counter } from '../../runtime/metrics.ts'
 import type { MiningOrder, MiningReport, MiningTask, MiningWorkerData, Won } from './mining-worker.ts'
 
-export interface MinersOptions extends MiningWorkerData {
+/** Loads in the memory of all threads together (128 MiB), and of one at least. */
+const CACHED_LOADS = 512
+const MIN_CACHED_LOADS = 16
+/** How long a thread that failed is not replaced, in ms: what made it fail may last. */
+const RESTART_MS = 1000
+
+export interface MinersOptions extends Omit<MiningWorkerData, 'cachedLoads'> {
   threads: number
   /** Loads that can be mined from the start. */
   sealed: Iterable<number>
@@ -66,14 +72,17 @@ export class Miners {
   }
 
   #start(): void {
-    const { folder, minerId, nonceRate, log } = this.#options
-    const worker = new Worker(new URL('mining-worker.ts', import.meta.url), { workerData: { folder, minerId, nonceRate } satisfies MiningWorkerData })
+    if (this.#stopping) return
+    const { folder, minerId, nonceRate, threads, log } = this.#options
+    const cachedLoads = Math.max(MIN_CACHED_LOADS, Math.floor(CACHED_LOADS / threads))
+    const workerData: MiningWorkerData = { folder, minerId, nonceRate, cachedLoads }
+    const worker = new Worker(new URL('mining-worker.ts', import.meta.url), { workerData })
     this.#workers.add(worker)
     worker.on('message', (report: MiningReport) => this.#hear(report))
     worker.on('error', (error) => log.error({ err: error }, 'a mining thread has failed; another one takes its place'))
     worker.once('exit', () => {
       this.#workers.delete(worker)
-      if (!this.#stopping) this.#start()
+      setTimeout(() => this.#start(), RESTART_MS).unref()
     })
     worker.postMessage({ sealed: [...this.#sealed] } satisfies MiningOrder)
     worker.postMessage({ task: this.#task } satisfies MiningOrder)

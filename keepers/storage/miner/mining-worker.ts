@@ -15,6 +15,8 @@ export interface MiningWorkerData {
   minerId: Uint8Array
   /** Nonces per second; 0 is as many as it can. */
   nonceRate: number
+  /** Loads of 256 KiB kept in memory; others are read again when they are recalled. */
+  cachedLoads: number
 }
 
 export interface MiningTask extends PoraTask {
@@ -42,11 +44,9 @@ export interface Won {
 
 /** Nonces whose pads grow together: some milliseconds of work, after which orders are read. */
 const MAX_BATCH = 16
-/** Loads kept in memory (64 MiB); others are read again when they are recalled. */
-const CACHED_LOADS = 256
 const REPORT_MS = 1000
 
-const { folder, minerId, nonceRate } = workerData as MiningWorkerData
+const { folder, minerId, nonceRate, cachedLoads } = workerData as MiningWorkerData
 /** With a limit, several batches a second, so that new work is not left waiting. */
 const batchSize = nonceRate > 0 ? Math.min(MAX_BATCH, Math.ceil(nonceRate / 4)) : MAX_BATCH
 const port = parentPort!
@@ -85,7 +85,7 @@ function sealsOf(load: number) {
     const sealOffsets = Array.from({ length: LOAD_SEALS }, (_, j) => j).filter((j) => (decoded.worth >> BigInt(j)) & 1n)
     const seals = { ...decoded, sealOffsets }
     const [oldest] = cache.keys()
-    if (cache.size >= CACHED_LOADS) cache.delete(oldest!)
+    if (cache.size >= cachedLoads) cache.delete(oldest!)
     cache.set(load, seals)
     return seals
   } catch (error) {

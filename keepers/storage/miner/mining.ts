@@ -90,6 +90,7 @@ export class Mining {
   async #look(): Promise<void> {
     const { kernel, mine, flow, minerId, shard, miners, log } = this.#options
     const context = await mine.computeWorkerContext.staticCall(minerId)
+    if (shard.numShard > context.maxShards) throw new Error(`answers may split the log in ${context.maxShards} shards, not ${shard.numShard}: use a larger one`)
     const work = workOf(kernel, minerId, shard, context)
     if (!sameWork(work, this.#work)) {
       this.#work = work
