@@ -86,7 +86,12 @@ export class PositionalFile {
 
   /** Up to `length` bytes from `position`; fewer at the end of the file. */
   async read(position: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length)
+    return this.readInto(new Uint8Array(length), position)
+  }
+
+  /** Fills `bytes` from `position`; resolves to the part that was filled, which is shorter at the end of the file. */
+  async readInto(bytes: Uint8Array, position: number): Promise<Uint8Array> {
+    const { length } = bytes
     let done = 0
     while (done < length) {
       const { bytesRead } = await this.handle.read(bytes, done, length - done, position + done)

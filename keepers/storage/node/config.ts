@@ -23,6 +23,7 @@ export const schema = z.object({
   indexer: url().optional().describe('indexer to ask for more such nodes'),
   maxInflightBytes: z.int().min(16_777_216).default(134_217_728).describe('bytes of requests that are read at the same time; others wait'),
   earlyBytes: z.int().min(0).default(268_435_456).describe('bytes of small files that are kept before their submission is seen'),
+  reserveBytes: z.int().min(0).default(134_217_728).describe('bytes of the disk that are left free: without room for its database a node stops'),
   replicateMs: z.int().min(50).default(3000).describe('how often missing files are looked for on peers, in ms'),
   replicateAfterMs: z.int().min(0).default(10_000).describe('how long an uploader is given before peers are asked, in ms'),
   scrubMs: z.int().min(50).default(60_000).describe('how often stored files are read for damage, in ms'),

@@ -28,11 +28,11 @@ export class Downloads {
   }
 
   /** A data segment, whole chunks; undefined when it is not here. A damaged one is repaired from peers first. */
-  async segment(submission: Submission, index: number): Promise<Uint8Array | undefined> {
-    const found = await this.#read(submission, index)
+  async segment(submission: Submission, index: number, buffer?: Uint8Array): Promise<Uint8Array | undefined> {
+    const found = await this.#read(submission, index, buffer)
     if (found !== 'lost') return found
     await this.#options.repair(submission)
-    const repaired = await this.#read(submission, index)
+    const repaired = await this.#read(submission, index, buffer)
     return repaired === 'lost' ? undefined : repaired
   }
 
@@ -51,11 +51,16 @@ export class Downloads {
     return parts.length === 1 ? parts[0] : Buffer.concat(parts)
   }
 
-  /** Bytes [start, end) of the file, segment by segment, the next being read while one is sent. @throws SegmentUnavailable */
+  /**
+   * Bytes [start, end) of the file, segment by segment, the next being read while one is sent. Two buffers serve all of it, as a new one
+   * for each segment has the garbage collector take half of the time: a piece is overwritten once the next is asked for.
+   * @throws SegmentUnavailable
+   */
   async *bytes(submission: Submission, start: number, end: number): AsyncGenerator<Uint8Array> {
     const last = Math.floor((end - 1) / SEGMENT_SIZE)
+    const buffers = [new Uint8Array(SEGMENT_SIZE), new Uint8Array(SEGMENT_SIZE)] as const
     const read = (index: number) => {
-      const segment = this.segment(submission, index)
+      const segment = this.segment(submission, index, buffers[index % 2 === 0 ? 0 : 1])
       segment.catch(() => {})
       return segment
     }
@@ -74,12 +79,13 @@ export class Downloads {
     return this.#options.store.find(submission, async (file) => file.tree())
   }
 
-  async #read(submission: Submission, index: number): Promise<Uint8Array | 'lost' | undefined> {
+  async #read(submission: Submission, index: number, buffer: Uint8Array | undefined): Promise<Uint8Array | 'lost' | undefined> {
     const { store, finality, log } = this.#options
+    const expected = submission.stored && finality.owns(submission, index)
     const found = await store.find(submission, async (file) => {
-      if (!file.has(index)) return submission.stored ? 'lost' : undefined
+      if (!file.has(index)) return expected ? 'lost' : undefined
       try {
-        return await file.read(index)
+        return await file.read(index, buffer)
       } catch (error) {
         if (!(error instanceof SegmentCorrupt)) throw error
         log.error({ seq: submission.seq, root: submission.root, segment: index }, 'a stored segment is damaged: fetching it from peers')
@@ -87,7 +93,7 @@ export class Downloads {
         return 'lost'
       }
     })
-    if (found === 'lost' || (found === undefined && submission.stored)) {
+    if (found === 'lost' || (found === undefined && expected)) {
       await finality.unsettle(submission)
       return 'lost'
     }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomic } from '../../runtime/files.ts'
+import { DiskFull, writeFileAtomic } from '../../runtime/files.ts'
 import { type FileKey, StoredFile } from './stored-file.ts'
 
 /** Files kept open; each holds two descriptors and 33 bytes of memory per segment. */
 const OPEN_FILES = 256
+
+/** For how long the free space last seen is taken for what there is. */
+const FREE_SPACE_MS = 500
 
 interface Entry {
   file: Promise<StoredFile>
@@ -23,15 +26,19 @@ export const keyId = ({ root, size }: FileKey): string => `${root.slice(2)}.${si
 /** The folder of all stored files: `<first byte of the root>/<root>.<size>`, so that several submissions of one file share its bytes. */
 export class FileStore {
   readonly folder: string
+  readonly #reserve: number
+  #free = { at: 0, bytes: 0 }
   readonly #open = new Map<string, Entry>()
 
-  private constructor(folder: string) {
+  private constructor(folder: string, reserve: number) {
     this.folder = folder
+    this.#reserve = reserve
   }
 
-  static async open(folder: string): Promise<FileStore> {
+  /** @param reserve bytes of the disk to leave free */
+  static async open(folder: string, reserve = 0): Promise<FileStore> {
     await mkdir(folder, { recursive: true })
-    return new FileStore(folder)
+    return new FileStore(folder, reserve)
   }
 
   /**
@@ -47,6 +54,17 @@ export class FileStore {
     const identity = randomUUID()
     await writeFileAtomic(path, identity)
     return identity
+  }
+
+  /** Makes sure that `bytes` fit the disk and leave the reserve untouched. @throws DiskFull */
+  async claim(bytes: number): Promise<void> {
+    const now = Date.now()
+    if (now - this.#free.at >= FREE_SPACE_MS) {
+      const { bavail, bsize } = await statfs(this.folder)
+      this.#free = { at: now, bytes: bavail * bsize }
+    }
+    if (this.#free.bytes - bytes < this.#reserve) throw new DiskFull(this.folder)
+    this.#free.bytes -= bytes
   }
 
   /** Works with a file that is made when it is not there. @throws DiskFull */

@@ -24,10 +24,15 @@ export class Finality {
     this.#options = options
   }
 
+  /** Whether segment `index` of the submission belongs to this node. */
+  owns({ startEntry }: Submission, index: number): boolean {
+    return inShard(this.#options.shard, startEntry, index)
+  }
+
   /** Segments of the submission that belong to this node and are not stored. */
   *missing(submission: Submission, file: StoredFile): Generator<number> {
     for (let i = 0; i < file.shape.segments; i++) {
-      if (!file.has(i) && inShard(this.#options.shard, submission.startEntry, i)) yield i
+      if (!file.has(i) && this.owns(submission, i)) yield i
     }
   }
 

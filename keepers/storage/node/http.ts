@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Readable } from 'node:stream'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { SEGMENT_SIZE } from '../../../protocol/storage/constants.ts'
@@ -115,7 +115,7 @@ export function fileRoutes(context: HttpContext) {
       return reply.type('application/octet-stream').send(Buffer.from(roots))
     })
 
-    app.get<{ Params: { file: string } }>('/files/:file/data', async ({ params, headers }, reply) => {
+    app.get<{ Params: { file: string } }>('/files/:file/data', { exposeHeadRoute: false }, async ({ params, headers }, reply) => {
       const submission = await named(params.file)
       const { size } = submission
       const range = rangeOf(headers.range, size)
@@ -126,7 +126,7 @@ export function fileRoutes(context: HttpContext) {
       reply.header('content-length', end - start).type('application/octet-stream')
       const pieces = downloads.bytes(submission, start, end)
       const first = await pieces.next()
-      return reply.send(Readable.from(resume(first, pieces), { objectMode: false, highWaterMark: 2 * SEGMENT_SIZE }))
+      return stream(reply, resume(first, pieces))
     })
 
     app.get<{ Params: { load: string } }>('/flow/loads/:load', async ({ params }, reply) => {
@@ -164,6 +164,24 @@ function rangeOf(header: string | undefined, size: number): [number, number] | u
   const start = from ? Number(from) : Math.max(0, size - Number(to))
   const end = from && to ? Math.min(size, Number(to) + 1) : size
   return start < end ? [start, end] : undefined
+}
+
+/** Sends pieces, each wholly before the next is asked for. What fails midway breaks the answer off, so that the reader sees it is short. */
+async function stream(reply: FastifyReply, pieces: AsyncGenerator<Uint8Array>): Promise<void> {
+  reply.hijack()
+  const { raw } = reply
+  raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+  try {
+    for await (const piece of pieces) {
+      await new Promise<void>((resolve, reject) => {
+        raw.write(piece, (error) => (error ? reject(error) : resolve()))
+      })
+    }
+    raw.end()
+  } catch (error) {
+    if (!raw.destroyed) reply.log.warn({ err: error }, 'a download was broken off')
+    raw.destroy()
+  }
 }
 
 async function* resume<T>(first: IteratorResult<T>, rest: AsyncGenerator<T>): AsyncGenerator<T> {

@@ -39,7 +39,7 @@ export const storageNode = defineKeeper({
     const signal = AbortSignal.any([stopping.signal, runtime.signal])
     const chain = await runtime.chain({ rpcUrl: config.rpcUrl, pollMs: config.pollMs })
     const db = await runtime.database<Tables>(migrations)
-    const store = await FileStore.open(join(config.dataDir, 'files'))
+    const store = await FileStore.open(join(config.dataDir, 'files'), config.reserveBytes)
     runtime.onClose(() => store.close())
     const market = await marketOf(chain, config.flow)
     const wallet = config.privateKey || config.keystore ? await openWallet(config) : undefined
@@ -62,10 +62,11 @@ export const storageNode = defineKeeper({
     const repair = async (submission: Parameters<Replication['fetch']>[0]) => void (await replication.fetch(submission, { partial: true }))
     const downloads = new Downloads({ store, finality, repair, log })
     const flowLog = new FlowLog({ db, submissions, downloads, log })
-    const scrub = new Scrub({ submissions, store, finality, leases, log })
+    let follower: Follower | undefined
+    const upToDate = () => follower !== undefined && follower.problem() === undefined
+    const scrub = new Scrub({ submissions, store, finality, leases, upToDate, log })
     const rounds = createRounds({ db, config, submissions, store, uploads, finality, replication, scrub, leases, receipts, now, log })
 
-    let follower: Follower | undefined
     const ready = async () => (follower ? follower.problem() : 'not started')
     const http = runtime.http({ host: config.host, port: config.port, ready, bodyLimit: BODY_LIMIT, maxBodyBytes: config.maxInflightBytes })
     const context = { submissions, store, uploads, downloads, leases, receipts, flowLog, shard }

@@ -115,6 +115,7 @@ export class Replication {
   async #accept(file: StoredFile, index: number, bytes: Uint8Array): Promise<void> {
     const root = file.hash(index, bytes)
     if (Buffer.compare(root, file.rootOf(index)!) !== 0) throw new Error(`the peer sent a wrong segment ${index}`)
+    await this.#options.store.claim(bytes.length)
     await file.write(index, bytes, root)
   }
 

@@ -13,6 +13,8 @@ export interface ScrubOptions {
   store: FileStore
   finality: Finality
   leases: Leases
+  /** Whether every submission up to the head of the chain is known: before that, a file that none is known for may yet find its own. */
+  upToDate(): boolean
   log: Logger
 }
 
@@ -48,10 +50,10 @@ export class Scrub {
   }
 
   async #check(found: FoundFile, result: ScrubResult): Promise<void> {
-    const { submissions, store, finality, leases, log } = this.#options
+    const { submissions, store, finality, leases, upToDate, log } = this.#options
     result.files++
     const sharing = await submissions.byKey(found)
-    if ((await leases.disposable(sharing)) && Date.now() - found.modifiedAt > EARLY_FILE_MS) {
+    if (upToDate() && (await leases.disposable(sharing)) && Date.now() - found.modifiedAt > EARLY_FILE_MS) {
       await store.remove(found)
       result.removed++
       return

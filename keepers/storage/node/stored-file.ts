@@ -123,10 +123,10 @@ export class StoredFile {
     await this.#flush(index, index)
   }
 
-  /** A stored segment, verified against the tree. @throws SegmentCorrupt */
-  async read(index: number): Promise<Uint8Array> {
+  /** A stored segment, verified against the tree, in `buffer` (of a segment's size). @throws SegmentCorrupt */
+  async read(index: number, buffer: Uint8Array = new Uint8Array(SEGMENT_SIZE)): Promise<Uint8Array> {
     const length = segmentLength(this.shape, index)
-    const bytes = await this.#data.read(index * SEGMENT_SIZE, length)
+    const bytes = await this.#data.readInto(buffer.subarray(0, length), index * SEGMENT_SIZE)
     const expected = this.rootOf(index)
     if (bytes.length !== length || !expected || Buffer.compare(this.hash(index, bytes), expected) !== 0) {
       throw new SegmentCorrupt(`segment ${index} of ${this.key.root} on disk is not what was stored`)

@@ -137,6 +137,7 @@ export class Uploads {
 
   async #write(file: StoredFile, index: number, bytes: Uint8Array, root: Uint8Array): Promise<void> {
     this.#lastWrite.set(keyId(file.key), Date.now())
+    await this.#options.store.claim(bytes.length)
     await file.write(index, bytes, root)
   }
 

@@ -208,6 +208,16 @@ describe('storage node: what goes wrong', function () {
     expect((await content(again, file.root)).equals(file.bytes)).to.equal(true)
   })
 
+  it('given a disk filled up to its reserve, refuses more before its own database is in want', async () => {
+    const node = await storage.node(named('node'), { reserveBytes: Number.MAX_SAFE_INTEGER })
+    const file = sampleFile(1000, seed++)
+    const [seq] = await storage.submit(file)
+    await known(node, seq!)
+    const { error } = await rpc(node.url, 'zgs_uploadSegmentsByTxSeq', [[file.proven(0)], seq])
+    expect(error!.message).to.match(/^disk full: no space left/)
+    expect((await fetch(`${node.url}/healthz`)).status).to.equal(200)
+  })
+
   it('killed during an upload, has lost nothing that it acknowledged', async () => {
     const file = sampleFile(40 * 262_144, seed++)
     const [seq] = await storage.submit(file)

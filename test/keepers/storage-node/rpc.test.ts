@@ -233,6 +233,27 @@ describe('storage node: JSON-RPC', () => {
     expect(await rpc(node.url, 'zgs_getHashAtNodeIndex', [2 ** 40])).to.have.property('result', null)
   })
 
+  it('given half the log to keep, takes and finalises its own segments only', async () => {
+    const halves = await Promise.all(['0/2', '1/2'].map((shard) => storage.node(`half-${shard[0]}`, { shard })))
+    const { file, seq } = await submitted(5 * 262_144)
+    const first = Math.floor((await known(node, seq)).tx.startEntryIndex / 1024)
+    for (const [shardId, half] of halves.entries()) {
+      await known(half, seq)
+      expect((await rpc(half.url, 'zgs_getShardConfig')).result).to.deep.equal({ shardId, numShard: 2 })
+      const [own, others] = [0, 1].map((side) => [0, 1, 2, 3, 4].filter((i) => (first + i) % 2 === (shardId + side) % 2))
+      const refused = await rpc(half.url, 'zgs_uploadSegmentsByTxSeq', [[file.proven(others![0]!)], seq])
+      expect(refused.error).to.deep.include({ code: -32602, message: 'Invalid params: index' })
+      for (const i of own!) expect((await rpc(half.url, 'zgs_uploadSegmentsByTxSeq', [[file.proven(i)], seq])).result).to.equal(0)
+      await finalized(half, seq)
+      for (const i of own!) {
+        const { result } = await rpc(half.url, 'zgs_downloadSegmentByTxSeq', [seq, 1024 * i, 1024 * (i + 1)])
+        expect(result).to.equal(Buffer.from(file.segment(i)).toString('base64'))
+      }
+      expect(await rpc(half.url, 'zgs_downloadSegmentByTxSeq', [seq, 1024 * others![0]!, 1024 * others![0]! + 1])).to.have.property('result', null)
+      expect((await half.client.fileBySeq(seq))!.finalized).to.equal(true)
+    }
+  })
+
   it('names the parameter that is wrong', async () => {
     for (const [params, field] of [
       [['0x12', true], 'root'],
