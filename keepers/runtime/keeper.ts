@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { type Chain, type ChainOptions, createChain } from './chain.ts'
 import type { ConfigSchema } from './config.ts'
 import { type Database, type Migrations, openDatabase, openPostgres, type Postgres, schemaName } from './database.ts'
+import { serveDeadLetters } from './dead-letters.ts'
 import { createHttp, type Http, type HttpOptions } from './http.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -86,6 +87,7 @@ export function createRuntime({ name, backend, log }: RuntimeOptions): Runtime {
   // What brings work in is closed before what the work needs, so that work in hand can be finished.
   const intake = new AsyncDisposableStack()
   const resources = new AsyncDisposableStack()
+  const queues = new Map<string, Queue<any>>()
   const metrics = createMetrics(name)
   let closing: Promise<void> | undefined
   const opened = <R extends { close(): Promise<unknown> | unknown }>(resource: R, stack: AsyncDisposableStack): R => {
@@ -112,11 +114,18 @@ export function createRuntime({ name, backend, log }: RuntimeOptions): Runtime {
       resources.defer(() => database.destroy())
       return database
     },
-    queue: async <T>(queueName: string, options: Partial<QueueOptions> = {}) =>
-      opened(await openQueue<T>({ keeper: name, name: queueName, backend, log, metrics, ...options }), intake),
+    async queue<T>(queueName: string, options: Partial<QueueOptions> = {}) {
+      const queue = opened(await openQueue<T>({ keeper: name, name: queueName, backend, log, metrics, ...options }), intake)
+      queues.set(queueName, queue)
+      return queue
+    },
     chain: async (options) => opened(await createChain({ log, signal: controller.signal, ...options }), resources),
     sender: async (options) => opened(await createSender({ log, metrics, signal: controller.signal, ...options }), resources),
-    http: (options) => opened(createHttp({ log, metrics, ...options }), intake),
+    http(options) {
+      const http = opened(createHttp({ log, metrics, ...options }), intake)
+      serveDeadLetters(http.app, queues)
+      return http
+    },
     onClose: (close) =>
       resources.defer(async () => {
         await close()

@@ -160,7 +160,7 @@ export class PGliteClient extends EventEmitter {
   private readonly pool: PGlitePool
   private readonly onRelease: () => void
   private readonly channels = new Set<string>()
-  private release_: (() => void) | undefined
+  private leaveSession: (() => void) | undefined
 
   constructor(pool: PGlitePool, onRelease: () => void) {
     super()
@@ -177,8 +177,8 @@ export class PGliteClient extends EventEmitter {
     const [, verb, object] = STATEMENT.exec(text.slice(0, 1000)) ?? []
     const command = verb?.toUpperCase()
     if (command === 'LISTEN') this.channels.add(object!)
-    if (command === 'BEGIN' || (command === 'START' && object?.toUpperCase() === 'TRANSACTION')) this.release_ ??= await this.pool.server.take()
-    if (!this.release_) return this.pool.query(text, params)
+    if (command === 'BEGIN' || (command === 'START' && object?.toUpperCase() === 'TRANSACTION')) this.leaveSession ??= await this.pool.server.take()
+    if (!this.leaveSession) return this.pool.query(text, params)
     try {
       return await this.pool.server.run(this.pool.schema, this.pool.parsers, text, params)
     } finally {
@@ -189,7 +189,7 @@ export class PGliteClient extends EventEmitter {
   release(): void {
     this.channels.clear()
     this.onRelease()
-    if (!this.release_) return
+    if (!this.leaveSession) return
     // A connection that goes away in the middle of a transaction takes the transaction with it.
     void this.pool.server.run(this.pool.schema, this.pool.parsers, 'ROLLBACK').then(
       () => this.giveBack(),
@@ -198,8 +198,8 @@ export class PGliteClient extends EventEmitter {
   }
 
   private giveBack(): void {
-    this.release_?.()
-    this.release_ = undefined
+    this.leaveSession?.()
+    this.leaveSession = undefined
   }
 }
 

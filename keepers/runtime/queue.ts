@@ -79,6 +79,9 @@ const MAX_BACKOFF_MS = 3_600_000
 /** A job that was running this often when its process died is taken for the cause, and ends among the dead letters. */
 const MAX_CRASHES = 10
 
+/** Scheduled work comes again by itself, so only its latest runs are worth keeping. */
+const SCHEDULED = { removeOnComplete: { count: 100 }, removeOnFail: { count: 100 } }
+
 type Defaulted = keyof typeof DEFAULTS
 
 /** BullMQ reads a colon as its own separator and digits as its own counter. */
@@ -141,7 +144,7 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
       await queue.add(name, data, { jobId: storedId(id), delay: delayMs })
     },
     async every(schedule, ms, data) {
-      await queue.upsertJobScheduler(schedule, { every: ms }, { name, data, opts: { ...jobOptions, removeOnComplete: { count: 100 } } })
+      await queue.upsertJobScheduler(schedule, { every: ms }, { name, data, opts: { ...jobOptions, ...SCHEDULED } })
     },
     async cancel(schedule) {
       await queue.removeJobScheduler(schedule)
