@@ -136,8 +136,12 @@ export async function* encryptStream(plaintext: AsyncIterable<Uint8Array> | Iter
   yield* cipher.cryptStream(plaintext)
 }
 
-/** Decrypts a whole file from its first byte. Nothing is yielded when the header or the key is wrong. */
-export async function* decryptStream(file: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, keys: DecryptionKeys): AsyncGenerator<Uint8Array> {
+/** Decrypts a whole file from its first byte. Nothing is yielded when the header or the key is wrong; `opened` is called when they are not. */
+export async function* decryptStream(
+  file: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  keys: DecryptionKeys,
+  opened?: (cipher: FileCipher) => void,
+): AsyncGenerator<Uint8Array> {
   let cipher: FileCipher | undefined
   let head = new Uint8Array(0)
   let offset = 0
@@ -147,6 +151,7 @@ export async function* decryptStream(file: AsyncIterable<Uint8Array> | Iterable<
       head = concat(head, piece)
       if (head.length === 0 || head.length < headerSize(head[0]!)) continue
       cipher = FileCipher.open(parseHeader(head), keys)
+      opened?.(cipher)
       body = head.subarray(cipher.headerSize)
     }
     if (body.length === 0) continue

@@ -2,11 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { pino } from 'pino'
-import { openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
+import type { Postgres } from '../../../keepers/runtime/database.ts'
 import { rewind, rollback, watch } from '../../../keepers/storage/kv/log.ts'
 import { CONTROL_OPS, type ControlOp, StreamDataBuilder } from '../../../protocol/storage/streams.ts'
-import { A, alice, B, bob, carol, openStreams, type StreamsUnderTest, type Submitted, text } from './streams-under-test.ts'
+import { A, alice, B, bob, carol, closeTestPostgres, openStreams, openTestPostgres, type StreamsUnderTest, type Submitted, text } from './streams-under-test.ts'
 
 const write = (value: string, stream = A): StreamDataBuilder => new StreamDataBuilder().set(stream, text('k'), text(value))
 
@@ -52,9 +51,9 @@ describe('the order of replay', () => {
   let postgres: Postgres
   let kv: StreamsUnderTest
   before(async () => {
-    postgres = await openPostgres({ log: pino({ level: 'silent' }) })
+    postgres = await openTestPostgres()
   })
-  after(() => postgres.close())
+  after(() => closeTestPostgres(postgres))
   beforeEach(async () => {
     kv = await openStreams(postgres)
   })

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { pino } from 'pino'
-import { openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
+import type { Postgres } from '../../../keepers/runtime/database.ts'
 import { StreamDataBuilder } from '../../../protocol/storage/streams.ts'
-import { A, alice, B, base64, bob, openStreams, type StreamsUnderTest, text } from './streams-under-test.ts'
+import { A, alice, B, base64, bob, closeTestPostgres, openStreams, openTestPostgres, type StreamsUnderTest, text } from './streams-under-test.ts'
 
 const INVALID_PARAMS = -32602
 
@@ -12,9 +11,9 @@ describe('the RPC of key-value streams', () => {
   let postgres: Postgres
   let kv: StreamsUnderTest
   before(async () => {
-    postgres = await openPostgres({ log: pino({ level: 'silent' }) })
+    postgres = await openTestPostgres()
   })
-  after(() => postgres.close())
+  after(() => closeTestPostgres(postgres))
   beforeEach(async () => {
     kv = await openStreams(postgres)
   })

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai'
-import { pino } from 'pino'
-import { openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
+import type { Postgres } from '../../../keepers/runtime/database.ts'
 import { StreamDataBuilder, tagsOfStreams } from '../../../protocol/storage/streams.ts'
-import { A, alice, B, bob, carol, openStreams, type StreamsUnderTest, text } from './streams-under-test.ts'
+import { A, alice, B, bob, carol, closeTestPostgres, openStreams, openTestPostgres, type StreamsUnderTest, text } from './streams-under-test.ts'
 
 const key = text('k')
 const write = (value: string, stream = A, name = 'k'): StreamDataBuilder => new StreamDataBuilder().set(stream, text(name), text(value))
 
 let postgres: Postgres
 before(async () => {
-  postgres = await openPostgres({ log: pino({ level: 'silent' }) })
+  postgres = await openTestPostgres()
 })
-after(() => postgres.close())
+after(() => closeTestPostgres(postgres))
 
 describe('replay of key-value streams', () => {
   let kv: StreamsUnderTest

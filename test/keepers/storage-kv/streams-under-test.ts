@@ -5,7 +5,7 @@ import fastify from 'fastify'
 import { sql } from 'kysely'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
-import { openDatabase, type Postgres } from '../../../keepers/runtime/database.ts'
+import { openDatabase, openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
 import { jsonRpc } from '../../../keepers/runtime/jsonrpc.ts'
 import { watch } from '../../../keepers/storage/kv/log.ts'
 import { createKvMetrics } from '../../../keepers/storage/kv/metrics.ts'
@@ -27,11 +27,18 @@ export const base64 = (s: string | Uint8Array): string => Buffer.from(s).toStrin
 const spare = new WeakMap<Postgres, KvDatabase[]>()
 let schemas = 0
 
+/** The PostgreSQL of DATABASE_URL, or an embedded one. */
+export const openTestPostgres = (): Promise<Postgres> => openPostgres({ databaseUrl: process.env.DATABASE_URL, log: pino({ level: 'silent' }) })
+
+export async function closeTestPostgres(postgres: Postgres): Promise<void> {
+  for (const database of spare.get(postgres) ?? []) await database.destroy()
+  await postgres.close()
+}
+
 async function emptyDatabase(postgres: Postgres): Promise<KvDatabase> {
-  const used = spare.get(postgres)?.pop()
-  if (!used) return openDatabase<KvSchema>(postgres, `storage_kv_${++schemas}`, migrations)
-  await sql`truncate kv_submission, kv_write, kv_control, kv_file, kv_data, kv_head, kv_state`.execute(used)
-  return used
+  const database = spare.get(postgres)?.pop() ?? (await openDatabase<KvSchema>(postgres, `test_kv_${process.pid}_${++schemas}`, migrations))
+  await sql`truncate kv_submission, kv_write, kv_control, kv_file, kv_data, kv_head, kv_state`.execute(database)
+  return database
 }
 
 export interface Submitted {
