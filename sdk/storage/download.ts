@@ -4,7 +4,7 @@ import { access, type FileHandle, link, open, rename, rm } from 'node:fs/promise
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
-import { type DecryptionKeys, decryptStream, EncryptionHeaderError, WrongKey } from '../../protocol/storage/encryption.ts'
+import { type DecryptionKeys, decryptStream, EncryptionHeaderError, type FileCipher, WrongKey } from '../../protocol/storage/encryption.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import { fetchSegments, lengthOfSegment, matchesTree } from './fetch.ts'
 import { type Culprit, findHolders, type HeldFile, type HolderOptions } from './holders.ts'
@@ -28,6 +28,8 @@ export interface DownloadResult {
   seq: number
   /** Segments that an earlier, interrupted run had fetched. */
   resumed: number
+  /** Whether the file proved that the key is the right one: false when another client encrypted it, absent when nothing was decrypted. */
+  keyVerified?: boolean
   /** Nodes that served, and how many segments each. */
   sources: { url: string; segments: number }[]
   /** Nodes that did not, or served something else than the file. */
@@ -60,8 +62,8 @@ export async function download(root: string, to: string, options: DownloadOption
   } finally {
     await handle.close()
   }
-  await finish(part, to, options)
-  return resultOf(file, asked, file.shape.segments - missing.length)
+  const finished = await finish(part, to, options)
+  return { ...resultOf(file, asked, file.shape.segments - missing.length), ...finished }
 }
 
 /** Downloads a file into memory, verified. @throws PerigeeError USAGE when it is larger than `maxSize` bytes (64 MiB). */
@@ -87,9 +89,13 @@ export async function downloadBytes(
   const result = resultOf(file, asked, 0)
   if (!decryption) return { ...result, bytes }
   try {
+    let keyVerified = false
     const pieces: Uint8Array[] = []
-    for await (const piece of decryptStream([bytes], decryption)) pieces.push(piece)
-    return { ...result, bytes: Buffer.concat(pieces) }
+    const opened = (cipher: FileCipher): void => {
+      keyVerified = cipher.keyVerified
+    }
+    for await (const piece of decryptStream([bytes], decryption, opened)) pieces.push(piece)
+    return { ...result, keyVerified, bytes: Buffer.concat(pieces) }
   } catch (error) {
     throw decryptionError(error)
   }
@@ -127,11 +133,18 @@ async function missingSegments(file: HeldFile, handle: FileHandle, { onProgress,
   return missing
 }
 
-async function finish(part: string, to: string, { force = false, decryption }: DownloadOptions): Promise<void> {
-  if (!decryption) return place(part, to, force)
+/** Puts a complete file in its place, decrypted if that was asked for. */
+async function finish(part: string, to: string, { force = false, decryption }: DownloadOptions): Promise<Pick<DownloadResult, 'keyVerified'>> {
+  if (!decryption) {
+    await place(part, to, force)
+    return {}
+  }
   const plain = `${part}.plain`
+  let keyVerified = false
   try {
-    const content = decryptStream(createReadStream(part), decryption)
+    const content = decryptStream(createReadStream(part), decryption, (cipher) => {
+      keyVerified = cipher.keyVerified
+    })
     await pipeline(Readable.from(content, { objectMode: false }), createWriteStream(plain, { mode: 0o600 }))
   } catch (error) {
     await rm(plain, { force: true })
@@ -139,6 +152,7 @@ async function finish(part: string, to: string, { force = false, decryption }: D
   }
   await place(plain, to, force)
   await rm(part)
+  return { keyVerified }
 }
 
 /** Gives a finished file its name. Unless forced, a file that has appeared there meanwhile is not replaced. */

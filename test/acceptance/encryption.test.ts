@@ -69,11 +69,16 @@ describe('client-side encryption of the public client', function () {
       it('what it encrypts ours decrypts, at every size', async () => {
         for (const size of SIZES) {
           const plaintext = patternBytes('p2', size)
-          const { bytes, size: stored } = await downloadBytes(await theirUpload(plaintext, theirs), {
+          const {
+            bytes,
+            size: stored,
+            keyVerified,
+          } = await downloadBytes(await theirUpload(plaintext, theirs), {
             indexer: network.indexer,
             decryption: { key, privateKey },
           })
           assert.equal(stored, size + headerSize)
+          assert.equal(keyVerified, false)
           assert.ok(Buffer.from(bytes).equals(plaintext), `${size} bytes`)
         }
       })
@@ -82,6 +87,7 @@ describe('client-side encryption of the public client', function () {
         for (const size of SIZES) {
           const plaintext = patternBytes('p2', size)
           const { root } = await upload(plaintext, { signer: network.wallet(6), indexer: network.indexer, encryption: ours })
+          assert.equal((await downloadBytes(root, { indexer: network.indexer, decryption: { key, privateKey } })).keyVerified, true)
           assert.ok(Buffer.from(await theirDownload(root, read)).equals(plaintext), `${size} bytes`)
         }
       })

@@ -43,6 +43,8 @@ async function get(root: string, to: string, flags: GetFlags): Promise<void> {
     progress.stop()
   }
   for (const { url, lied, reason } of result.culprits) notice(`warning: ${url} ${lied ? 'LIED' : 'was no help'}: ${reason}`, flags)
+  if (result.keyVerified === false)
+    notice('warning: another client encrypted this file, and nothing in it tells whether the key is right: look at what came out', flags)
   print({ ...result, file: to }, flags, () =>
     record([
       ['file', to],
