@@ -10,6 +10,8 @@ export interface BlockchainOptions {
   hardfork: string
   /** Seconds between idle blocks; 0 mines a block only for a transaction. */
   blockTime: number
+  /** Told, once, when idle blocks can't be mined any more. */
+  onFailure: (error: Error) => void
 }
 
 const MINING = new Set(['eth_sendTransaction', 'eth_sendRawTransaction', 'evm_mine', 'hardhat_mine'])
@@ -33,7 +35,7 @@ class Unsupported extends Error {
  *
  * Every block's timestamp is set here and journaled, never taken from the EVM's own clock, which is what makes a replay exact. The clock is the
  * wall clock plus whatever time travel added. Calls that change the chain run one at a time; a call is journaled after it succeeded and before
- * it is answered.
+ * it is answered. Snapshots and reverts are journaled and replayed like any other change.
  */
 export class Blockchain {
   readonly #evm: Evm
@@ -55,7 +57,7 @@ export class Blockchain {
     this.#blockTime = blockTime
   }
 
-  static async open({ journal: path, chainId, hardfork, blockTime }: BlockchainOptions): Promise<Blockchain> {
+  static async open({ journal: path, chainId, hardfork, blockTime, onFailure }: BlockchainOptions): Promise<Blockchain> {
     const fresh = { genesisTime: new Date().toISOString(), chainId, hardfork }
     const { journal, entries } = path ? Journal.open(path, fresh) : { journal: undefined, entries: [] }
     try {
@@ -65,7 +67,7 @@ export class Blockchain {
       chain.#stayActive()
       // The gap since the last block is filled before anyone can ask.
       await chain.#mineIdle(chain.#now())
-      if (blockTime > 0) chain.#timer = setInterval(() => void chain.#exclusive(() => chain.#tick()).catch(() => {}), 1000)
+      if (blockTime > 0) chain.#timer = setInterval(() => void chain.#exclusive(() => chain.#tick()).catch((error: Error) => onFailure(error)), 1000)
       return chain
     } catch (error) {
       journal?.close()
@@ -105,6 +107,7 @@ export class Blockchain {
     try {
       if (this.#journal) write(this.#journal)
     } catch (error) {
+      clearInterval(this.#timer)
       this.#failure = new Error(`the chain takes no more changes, its journal could not be written: ${(error as Error).message}`)
       throw this.#failure
     }

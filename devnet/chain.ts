@@ -46,7 +46,8 @@ export function devAccounts(): Account[] {
 /** Starts a local EVM chain that answers JSON-RPC over HTTP and, given a journal, comes back as it was. */
 export async function startChain(options: ChainOptions = {}): Promise<Chain> {
   const { journal, port = 0, host = '127.0.0.1', chainId = LOCAL_CHAIN_ID, blockTime = 0, log } = options
-  const blockchain = await Blockchain.open({ ...(journal && { journal }), chainId, hardfork: 'osaka', blockTime })
+  const onFailure = (error: Error) => log?.error({ err: error }, 'the chain has stopped')
+  const blockchain = await Blockchain.open({ ...(journal && { journal }), chainId, hardfork: 'osaka', blockTime, onFailure })
   const server = await serveChain(blockchain, { host, port, ...(log && { log }) }).catch(async (error: unknown) => {
     await blockchain.close()
     throw error
