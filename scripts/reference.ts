@@ -1,6 +1,6 @@
 // Writes docs/reference/<module>.md from the NatSpec of the contracts, as the compiler saw it.
 // Usage: npm run docs [-- --check]   (--check writes nothing and fails when a page is out of date)
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Fragment, Interface } from 'ethers'
 
@@ -18,7 +18,10 @@ const out = join(root, 'docs', 'reference')
 function compiled(): Map<string, Map<string, Compiled>> {
   const folder = join(root, 'artifacts', 'build-info')
   const sources = new Map<string, Map<string, Compiled>>()
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.output.json'))) {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.output.json'))
+  // An incremental build leaves the outputs of earlier ones behind.
+  const age = (file: string): number => statSync(join(folder, file)).mtimeMs
+  for (const file of files.sort((a, b) => age(a) - age(b))) {
     const { output } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { output: { contracts?: Record<string, Record<string, Compiled>> } }
     for (const [source, contracts] of Object.entries(output.contracts ?? {})) {
       const path = source.replace(/^project\//, '')
