@@ -44,10 +44,11 @@ export async function submit({ flow, market }: StorageContracts, signer: Signer,
   const sectors = sectorsOf(data.nodes)
   try {
     const fee = (await market.pricePerSector()) * BigInt(sectors)
-    const transaction = await flow['submit(((uint256,bytes,(bytes32,uint256)[]),address))'](
-      { data, submitter },
-      { value: fee, ...(options.gasPrice === undefined ? {} : { gasPrice: options.gasPrice }) },
-    )
+    const send = flow['submit(((uint256,bytes,(bytes32,uint256)[]),address))']
+    const gasPrice = options.gasPrice === undefined ? {} : { gasPrice: options.gasPrice }
+    // More than estimated: a submission that comes first changes what this one has to write.
+    const gasLimit = ((await send.estimateGas({ data, submitter }, { value: fee, ...gasPrice })) * 3n) / 2n
+    const transaction = await send({ data, submitter }, { value: fee, gasLimit, ...gasPrice })
     const receipt = await confirmed('submitting', transaction, options)
     for (const log of receipt.logs) {
       if (log.address.toLowerCase() !== (await flow.getAddress()).toLowerCase()) continue
