@@ -28,9 +28,9 @@ const local: Profile = {
     gracePeriod: 7n * DAY,
     chunkSectors: 1n << 10n,
     releaseSeconds: 30n * DAY,
-    // An answer costs 300,000 gas: 0.0006 coins at 2 gwei.
+    // An answer costs 300,000 gas: 0.0006 coins at 2 gwei. The pool lasts for days of two answers an epoch.
     baseReward: parseEther('0.01'),
-    basePool: parseEther('2'),
+    basePool: parseEther('1000'),
     pora: {
       difficulty: 30_000n,
       targetMineBlocks: 12n,

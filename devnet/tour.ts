@@ -76,7 +76,7 @@ async function proofPaid({ contracts }: DevnetFile, provider: JsonRpcProvider, s
     until(async () => (await rewards.queryFilter(rewards.filters.DistributeReward(), since))[0], 'no miner was paid'),
   )
   const receipt = (await paid.getTransactionReceipt())!
-  say(`    miner ${paid.args.minerId} proved a seal of ${contracts.PoraMine}'s choice in ${receipt.hash}`)
+  say(`    miner ${paid.args.minerId} proved the seal that its nonce drew, in ${receipt.hash}`)
   say(`    reward ${formatEther(paid.args.amount)} coins, for ${formatEther(receipt.fee)} of gas`)
 }
 
