@@ -10,7 +10,7 @@ import {
   type StreamWrite,
 } from '../../../protocol/storage/streams.ts'
 import { type Access, accessAt } from './access.ts'
-import { KEY_HEAD, type KvDatabase } from './schema.ts'
+import { headOf, KEYS_AT_ONCE, type KvDatabase } from './schema.ts'
 
 export const COMMIT = 'Commit'
 
@@ -29,8 +29,6 @@ export interface Decision {
   controls: StreamControl[]
 }
 
-/** Keys asked for in one query. */
-const BATCH = 200
 /** Characters of a key in a result. */
 const SHOWN_KEY = 32
 
@@ -62,17 +60,13 @@ export async function decide(db: KvDatabase, sent: Sent, data: StreamData, watch
 async function overtaken(db: KvDatabase, keys: StreamRead[], version: bigint, seq: number): Promise<boolean> {
   if (version >= BigInt(seq - 1)) return false
   for (const [stream, ofStream] of Map.groupBy(keys, (item) => item.stream)) {
-    for (let at = 0; at < ofStream.length; at += BATCH) {
-      const batch = ofStream.slice(at, at + BATCH).map(({ key }) => key)
+    for (let at = 0; at < ofStream.length; at += KEYS_AT_ONCE) {
+      const batch = ofStream.slice(at, at + KEYS_AT_ONCE).map(({ key }) => key)
       const later = await db
         .selectFrom('kv_write')
         .select('seq')
         .where('stream', '=', stream)
-        .where(
-          'keyHead',
-          'in',
-          batch.map((key) => key.subarray(0, KEY_HEAD)),
-        )
+        .where('keyHead', 'in', batch.map(headOf))
         .where('key', 'in', batch)
         .where('seq', '>', Number(version))
         .where('seq', '<', seq)
@@ -86,29 +80,30 @@ async function overtaken(db: KvDatabase, keys: StreamRead[], version: bigint, se
 
 async function deniedWrite(access: Access, sender: string, writes: StreamWrite[]): Promise<string | undefined> {
   for (const [stream, ofStream] of Map.groupBy(writes, (write) => write.stream)) {
-    const permitted = await access.writePermission(sender, stream)
-    for (const { key } of ofStream) {
-      if (!(await permitted(key))) return `WritePermissionDenied: stream: ${stream}, key: ${shown(key)}`
-    }
+    const key = await access.deniedKey(
+      sender,
+      stream,
+      ofStream.map(({ key }) => key),
+    )
+    if (key) return `WritePermissionDenied: stream: ${stream}, key: ${shown(key)}`
   }
   return undefined
 }
 
 async function deniedControl(access: Access, sender: string, controls: StreamControl[]): Promise<string | undefined> {
-  for (const control of controls) {
-    if (await mayControl(access, sender, control)) continue
-    const { op, stream, key, account } = control
-    return `AccessControlPermissionDenied: operation: ${op}, stream: ${stream}, key: ${key ? shown(key) : 'NONE'}, account: ${account ?? sender}`
+  for (const [stream, ofStream] of Map.groupBy(controls, (control) => control.stream)) {
+    if ((await access.isNew(stream)) || (await access.isAdmin(sender, stream))) continue
+    const writer = await access.isWriterOfStream(sender, stream)
+    for (const { op, key, account } of ofStream) {
+      const allowed =
+        op.startsWith('RENOUNCE_') ||
+        (op === 'GRANT_WRITER_ROLE' && writer) ||
+        (op === 'GRANT_SPECIAL_WRITER_ROLE' && (await access.isWriterOfKey(sender, stream, key!)))
+      if (allowed) continue
+      return `AccessControlPermissionDenied: operation: ${op}, stream: ${stream}, key: ${key ? shown(key) : 'NONE'}, account: ${account ?? sender}`
+    }
   }
   return undefined
-}
-
-async function mayControl(access: Access, sender: string, { op, stream, key }: StreamControl): Promise<boolean> {
-  if (op.startsWith('RENOUNCE_')) return true
-  if ((await access.isNew(stream)) || (await access.isAdmin(sender, stream))) return true
-  if (op === 'GRANT_WRITER_ROLE') return access.isWriterOfStream(sender, stream)
-  if (op === 'GRANT_SPECIAL_WRITER_ROLE') return access.isWriterOfKey(sender, stream, key!)
-  return false
 }
 
 /** A key as text where it is text, else as hex; cut. */

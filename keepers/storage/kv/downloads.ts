@@ -17,7 +17,7 @@ const PARALLEL = 4
 const FULL = 64
 /** Milliseconds until a file that was not got is asked for again: doubling between these. */
 const RETRY_FIRST = 500
-const RETRY_LAST = 15_000
+const RETRY_LAST = 30_000
 
 interface Attempt {
   outcome: Outcome
@@ -73,8 +73,7 @@ export class Downloads {
     void this.#queue.add(() => this.#attempt(root))
   }
 
-  /** Fetches the file now. */
-  async fetch(root: string): Promise<Outcome> {
+  async #fetch(root: string): Promise<Outcome> {
     const { db, source, log, signal } = this.#options
     if (await this.stored(root)) return 'stored'
     try {
@@ -121,7 +120,7 @@ export class Downloads {
     const { log, signal, settled } = this.#options
     let outcome: Outcome = 'unreachable'
     try {
-      outcome = await this.fetch(root)
+      outcome = await this.#fetch(root)
     } catch (error) {
       if (signal.aborted) return
       log.error({ root, error }, 'could not store a file')

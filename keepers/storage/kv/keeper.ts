@@ -3,7 +3,7 @@ import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { jsonRpc } from '../../runtime/jsonrpc.ts'
 import { defineKeeper, type Keeper, type Runtime } from '../../runtime/keeper.ts'
 import { type KvConfig, kvConfig } from './config.ts'
-import { progress, record, rollback, SUBMIT_TOPIC, watch } from './log.ts'
+import { record, rollback, SUBMIT_TOPIC, watch } from './log.ts'
 import { createKvMetrics } from './metrics.ts'
 import { Replay } from './replay.ts'
 import { kvMethods } from './rpc.ts'
@@ -31,11 +31,7 @@ export async function createKvKeeper(config: KvConfig, runtime: Runtime): Promis
     log,
   })
   let follower: Follower | undefined
-  const ready = async (): Promise<string | undefined> => {
-    const { appliedSeq, nextSeq } = await progress(db)
-    const backlog = appliedSeq < nextSeq ? `submission ${appliedSeq} of ${nextSeq} waits to be decided` : undefined
-    return (follower ? follower.problem() : 'not started') ?? replay.trouble ?? backlog
-  }
+  const ready = async (): Promise<string | undefined> => (follower ? (follower.problem() ?? replay.problem()) : 'not started')
   const http = runtime.http({ host: config.host, port: config.port, ready })
   await http.app.register(jsonRpc(kvMethods(db, watched), { log }))
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Provider } from 'ethers'
-import type { Selectable } from 'kysely'
-import { controlClass, decodeStreamData, type StreamData, StreamDataError } from '../../../protocol/storage/streams.ts'
+import { decodeStreamData, type StreamData, StreamDataError } from '../../../protocol/storage/streams.ts'
 import type { Log } from '../../runtime/log.ts'
 import { accessAt } from './access.ts'
-import { type Decision, decide, type Sent, stored } from './decide.ts'
+import { close, insertChanges, isOpen, type SubmissionRow } from './changes.ts'
+import { decide, type Sent } from './decide.ts'
 import { Downloads, type DownloadsOptions, type Outcome } from './downloads.ts'
 import { rewind } from './log.ts'
 import type { KvMetrics } from './metrics.ts'
-import type { KvDatabase, KvSchema, KvTransaction } from './schema.ts'
+import type { KvDatabase } from './schema.ts'
 import { readData } from './values.ts'
 
 /** Bytes of one submission that are replayed: a fixed part of the rules, not a setting, since nodes must agree. */
@@ -17,16 +17,13 @@ export const MAX_STREAM_DATA = 64 * 2 ** 20
 export const DOWNLOAD_FAILED = 'DownloadFailed'
 const SENDER_NO_WRITE_PERMISSION = 'SenderNoWritePermission'
 
-/** Submissions read at once, rows inserted at once. */
+/** Submissions read at once. */
 const PAGE = 200
-const ROWS = 500
 /** Milliseconds between two looks for work when nothing announces any, and at most between two looks for late data. */
 const IDLE = 1000
 const RECHECK_EVERY = 15_000
 /** Submissions without data that one look for late data covers. */
 const RECHECK_AT_ONCE = 32
-
-type Row = Selectable<KvSchema['kv_submission']>
 
 export interface ReplayOptions {
   db: KvDatabase
@@ -59,12 +56,17 @@ export class Replay {
   #running: Promise<void> | undefined
   #wake: () => void = () => {}
   #lastRecheck = Date.now()
-  /** Why replay cannot go on, in words; undefined when it can. */
-  trouble: string | undefined
+  #problem: string | undefined = 'replay has not caught up with the log yet'
+  #waitsFor: string | undefined
 
   constructor(options: ReplayOptions) {
     this.#options = options
     this.#downloads = new Downloads({ ...options, signal: this.#stopping.signal, settled: (root, outcome) => this.#settled(root, outcome) })
+  }
+
+  /** Why what is served is behind the log; undefined when only data that nobody has are missing. */
+  problem(): string | undefined {
+    return this.#problem
   }
 
   start(): void {
@@ -92,13 +94,14 @@ export class Replay {
         this.#wake = resolve
       })
       try {
+        this.#waitsFor = undefined
         const decided = await this.#pass()
-        this.trouble = undefined
+        this.#problem = this.#waitsFor
         if (decided > 0) continue
         await this.#recheck()
       } catch (error) {
         if (signal.aborted) break
-        this.trouble = `replay stopped: ${(error as Error).message}`
+        this.#problem = `replay stopped: ${(error as Error).message}`
         log.error({ error }, 'replay stopped; trying again')
       }
       const timer = new AbortController()
@@ -132,12 +135,12 @@ export class Replay {
   }
 
   /** Decides a submission if nothing it needs is missing. `waiting`: streams with earlier submissions that are not decided. */
-  async #tryDecide(row: Row, streams: string[], waiting: ReadonlySet<string>): Promise<boolean> {
+  async #tryDecide(row: SubmissionRow, streams: string[], waiting: ReadonlySet<string>): Promise<boolean> {
     const { db, dataWait } = this.#options
-    if (row.sender === null) return false
+    if (row.sender === null) return this.#wait(`the chain endpoint does not know the transaction of submission ${row.seq}`)
     const sent: Sent = { seq: row.seq, sender: row.sender, streams }
     if (streams.some((stream) => waiting.has(stream))) {
-      this.#downloads.want(row.root)
+      if (row.size <= MAX_STREAM_DATA) this.#downloads.want(row.root)
       return false
     }
     // Before its data, which an account that cannot write need not even provide.
@@ -145,10 +148,12 @@ export class Replay {
     if (row.size > MAX_STREAM_DATA) return this.#conclude(row, sent, `DataParseError: ${row.size} bytes, at most ${MAX_STREAM_DATA} are replayed`)
     const bytes = await this.#bytes(row.root, row.size)
     if (!bytes) {
+      const outcome = this.#downloads.outcome(row.root)
       const absentFor = row.absentSince === null ? 0 : Date.now() - row.absentSince
-      if (this.#downloads.outcome(row.root) === 'absent' && absentFor >= dataWait) return this.#conclude(row, sent, DOWNLOAD_FAILED)
+      if (outcome === 'absent' && absentFor >= dataWait) return this.#conclude(row, sent, DOWNLOAD_FAILED)
       this.#downloads.want(row.root)
-      return false
+      if (outcome === 'absent') return false
+      return this.#wait(`submission ${row.seq} waits for its data${outcome === 'unreachable' ? ': the storage network cannot be reached' : ''}`)
     }
     let data: StreamData
     try {
@@ -161,6 +166,11 @@ export class Replay {
     return this.#apply(row, sent, bytes, data)
   }
 
+  #wait(reason: string): false {
+    this.#waitsFor ??= reason
+    return false
+  }
+
   /** The data of a submission. One file may stand for submissions that differ in how many zeros end them within the padding. */
   async #bytes(root: string, size: number): Promise<Uint8Array | undefined> {
     const { db } = this.#options
@@ -171,7 +181,7 @@ export class Replay {
     return bytes
   }
 
-  async #apply(row: Row, sent: Sent, bytes: Uint8Array, data: StreamData): Promise<boolean> {
+  async #apply(row: SubmissionRow, sent: Sent, bytes: Uint8Array, data: StreamData): Promise<boolean> {
     const depends = [...new Set([...sent.streams, ...data.reads.map(({ stream }) => stream)])]
     const decision = await this.#options.db.transaction().execute(async (trx) => {
       if (!(await isOpen(trx, row))) return undefined
@@ -186,7 +196,7 @@ export class Replay {
   }
 
   /** Decides a submission that changes nothing. */
-  async #conclude(row: Row, sent: Sent, result: string): Promise<boolean> {
+  async #conclude(row: SubmissionRow, sent: Sent, result: string): Promise<boolean> {
     const concluded = await this.#options.db.transaction().execute(async (trx) => {
       if (!(await isOpen(trx, row))) return false
       await close(trx, row, result, sent.streams)
@@ -198,13 +208,13 @@ export class Replay {
   }
 
   /** A submission to streams that are not all watched is passed over, without a result. */
-  async #skip(row: Row): Promise<boolean> {
-    await this.#options.db.updateTable('kv_submission').set({ decided: true }).where('seq', '=', row.seq).execute()
+  async #skip(row: SubmissionRow): Promise<boolean> {
+    await this.#options.db.updateTable('kv_submission').set({ decided: true }).where('seq', '=', row.seq).where('transaction', '=', row.transaction).execute()
     return true
   }
 
   /** The sender is who signed the transaction: the event names whom the contract was called by, which may be another contract. */
-  async #resolveSenders(rows: Row[]): Promise<void> {
+  async #resolveSenders(rows: SubmissionRow[]): Promise<void> {
     const { db, provider, log } = this.#options
     const unknown = rows.filter(({ sender }) => sender === null)
     for (const row of unknown) {
@@ -227,7 +237,7 @@ export class Replay {
     this.wake()
   }
 
-  /** Looks for data that came too late, and goes back to the first submission whose data did. */
+  /** Looks for data that came too late, and goes back to the submissions whose data did. */
   async #recheck(): Promise<void> {
     const { db, dataWait, lateData, log } = this.#options
     if (Date.now() - this.#lastRecheck < Math.min(RECHECK_EVERY, dataWait)) return
@@ -241,9 +251,11 @@ export class Replay {
       .limit(RECHECK_AT_ONCE)
       .execute()
     for (const { seq, root } of late) {
-      const outcome = await this.#downloads.fetch(root)
       await db.updateTable('kv_submission').set({ checkedAt: Date.now() }).where('seq', '=', seq).execute()
-      if (outcome !== 'stored') continue
+      if (!(await this.#downloads.stored(root))) {
+        this.#downloads.want(root)
+        continue
+      }
       const again = await db.transaction().execute((trx) => rewind(trx, seq))
       log.info({ seq, again }, 'late data appeared: deciding the submission and what depends on it again')
       this.wake()
@@ -261,49 +273,4 @@ async function canWrite(db: KvDatabase, { seq, sender, streams }: Sent): Promise
   const access = accessAt(db, seq - 1)
   for (const stream of streams) if (await access.canWriteSome(sender, stream)) return true
   return false
-}
-
-/** Whether the submission still is the one that was read, and undecided: a reorganisation may have replaced it since. */
-async function isOpen(trx: KvTransaction, { seq, transaction }: Row): Promise<boolean> {
-  const row = await trx
-    .selectFrom('kv_submission')
-    .select('seq')
-    .where('seq', '=', seq)
-    .where('transaction', '=', transaction)
-    .where('decided', '=', false)
-    .forUpdate()
-    .executeTakeFirst()
-  return row !== undefined
-}
-
-async function close(trx: KvTransaction, { seq }: Row, result: string, depends: readonly string[]): Promise<void> {
-  await trx
-    .updateTable('kv_submission')
-    .set({ decided: true, result, depends: JSON.stringify(depends) })
-    .where('seq', '=', seq)
-    .execute()
-}
-
-async function insertChanges(trx: KvTransaction, { seq, sender }: Sent, { writes, controls }: Decision, bytes: Uint8Array): Promise<void> {
-  const values = writes.map(({ stream, key, value }, item) => ({ seq, item, stream, key, start: value.byteOffset - bytes.byteOffset, length: value.length }))
-  for (let at = 0; at < values.length; at += ROWS) {
-    await trx
-      .insertInto('kv_write')
-      .values(values.slice(at, at + ROWS))
-      .execute()
-  }
-  const changes = controls.map((control, item) => ({
-    seq,
-    item,
-    stream: control.stream,
-    class: controlClass(control.op),
-    key: control.key ?? new Uint8Array(0),
-    ...stored(control, sender),
-  }))
-  for (let at = 0; at < changes.length; at += ROWS) {
-    await trx
-      .insertInto('kv_control')
-      .values(changes.slice(at, at + ROWS))
-      .execute()
-  }
 }

@@ -80,9 +80,9 @@ export function kvMethods(db: KvDatabase, watched: readonly string[] | undefined
       return { appliedSeq, firstTxSeq }
     }),
 
-    kv_hasWritePermission: rpcMethod(z.tuple([account, stream, key, version]), async (who, stream, key, upTo) =>
-      (await accessAt(db, upTo).writePermission(who, stream))(key),
-    ),
+    kv_hasWritePermission: rpcMethod(z.tuple([account, stream, key, version]), async (who, stream, key, upTo) => {
+      return (await accessAt(db, upTo).deniedKey(who, stream, [key])) === undefined
+    }),
     // The second spelling is what the public client sends.
     kv_isAdmin: isAdmin,
     kv_IsAdmin: isAdmin,

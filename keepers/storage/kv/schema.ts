@@ -6,6 +6,10 @@ import type { Migration } from 'kysely/migration'
 export const PART_SIZE = 262_144
 /** Bytes of a key that are indexed: a key may be 16 MiB, a row of an index not. Heads sort as their keys do. */
 export const KEY_HEAD = 1024
+/** Keys asked about in one query. */
+export const KEYS_AT_ONCE = 200
+
+export const headOf = (key: Uint8Array): Uint8Array => key.subarray(0, KEY_HEAD)
 
 /** A submission tagged with streams, in the order of the log. Hex columns are lower-case. */
 interface SubmissionTable {
@@ -49,6 +53,7 @@ interface ControlTable {
   op: number
   account: string
   key: Uint8Array
+  keyHead: Generated<Uint8Array>
 }
 
 /** A file that has been downloaded and verified. */
@@ -110,8 +115,11 @@ export const migrations: Record<string, Migration> = {
       await sql`create index kv_write_key on kv_write ("stream", "keyHead", "seq")`.execute(db)
       await sql`create table kv_control (
         "seq" bigint not null references kv_submission on delete cascade, "item" integer not null, "stream" text not null,
-        "class" smallint not null, "op" smallint not null, "account" text not null, "key" bytea not null, primary key ("seq", "item"))`.execute(db)
-      await sql`create index kv_control_account on kv_control ("stream", "class", "account", "seq")`.execute(db)
+        "class" smallint not null, "op" smallint not null, "account" text not null,
+        "key" bytea not null, "keyHead" bytea generated always as (substring("key" from 1 for ${sql.lit(KEY_HEAD)})) stored, primary key ("seq", "item"))`.execute(
+        db,
+      )
+      await sql`create index kv_control_account on kv_control ("stream", "class", "account", "keyHead", "seq")`.execute(db)
       await sql`create table kv_file ("root" text primary key, "size" bigint not null)`.execute(db)
       await sql`create table kv_data ("root" text not null, "part" integer not null, "bytes" bytea not null, primary key ("root", "part"))`.execute(db)
       await sql`alter table kv_data alter column "bytes" set storage external`.execute(db)

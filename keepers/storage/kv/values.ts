@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Reading streams as of a submission. Keys sort bytewise; deleted keys are absent. */
 import { sql } from 'kysely'
-import { KEY_HEAD, type KvDatabase, PART_SIZE } from './schema.ts'
+import { headOf, type KvDatabase, PART_SIZE } from './schema.ts'
 
 /** Where a value is: `length` bytes at `start` of the file `root`, written by submission `seq`. */
 export interface ValueEntry {
@@ -14,7 +14,7 @@ export interface ValueEntry {
 
 /** The entry that was written last up to submission `upTo`; of length 0 when that deleted the key, undefined when nothing ever wrote it. */
 export async function latestEntry(db: KvDatabase, stream: string, key: Uint8Array, upTo: number): Promise<ValueEntry | undefined> {
-  return entries(db, stream, upTo).where('w.keyHead', '=', head(key)).where('w.key', '=', key).orderBy('w.seq', 'desc').limit(1).executeTakeFirst()
+  return entries(db, stream, upTo).where('w.keyHead', '=', headOf(key)).where('w.key', '=', key).orderBy('w.seq', 'desc').limit(1).executeTakeFirst()
 }
 
 /** Which entry to find: the first or last of the stream, or the next one from `key` on. */
@@ -43,7 +43,7 @@ export async function seekEntry(db: KvDatabase, stream: string, { direction, key
         ),
       ),
     )
-  if (key) query = query.where(sql<boolean>`(w."keyHead", w."key") ${beyond} (${head(key)}, ${key})`)
+  if (key) query = query.where(sql<boolean>`(w."keyHead", w."key") ${beyond} (${headOf(key)}, ${key})`)
   return query.orderBy('w.keyHead', order).orderBy('w.key', order).limit(1).executeTakeFirst()
 }
 
@@ -76,5 +76,3 @@ function entries(db: KvDatabase, stream: string, upTo: number) {
     .where('w.stream', '=', stream)
     .where('w.seq', '<=', upTo)
 }
-
-const head = (key: Uint8Array): Uint8Array => key.subarray(0, KEY_HEAD)
