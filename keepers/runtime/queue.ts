@@ -100,7 +100,8 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
     removeOnFail: false,
   }
   const queue = new BullQueue<any, unknown, string>(fullName, { connection, defaultJobOptions: jobOptions }, factory)
-  queue.on('error', (error) => log.warn({ err: error, queue: name }, 'the queue does not answer'))
+  const onError = occasionally((error) => log.warn({ err: error, queue: name }, 'the queue does not answer'))
+  queue.on('error', onError)
   await queue.waitUntilReady()
   const stopping = new AbortController()
   let worker: Worker<any, unknown, string> | undefined
@@ -163,7 +164,7 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
         },
         factory,
       )
-      worker.on('error', (error) => log.warn({ err: error, queue: name }, 'the queue does not answer'))
+      worker.on('error', onError)
       worker.on('failed', (job, error) => {
         const dead = job === undefined || job.finishedOn !== undefined
         const facts = { err: error, queue: name, job: job && givenId(job.id!), attempt: job?.attemptsMade }
@@ -195,6 +196,16 @@ export async function openQueue<T>(given: Omit<QueueOptions, Defaulted> & Partia
       closing ??= close()
       return closing
     },
+  }
+}
+
+/** Clients repeat an outage at every attempt to reconnect; a line a minute is enough. */
+function occasionally(report: (error: Error) => void): (error: Error) => void {
+  let last = Number.NEGATIVE_INFINITY
+  return (error) => {
+    if (Date.now() - last < 60_000) return
+    last = Date.now()
+    report(error)
   }
 }
 
