@@ -87,6 +87,8 @@ function rowsOf(direction: Transfer['direction'], measured: Record<Transfer['cli
 
 async function inChild({ indexer, rpcUrl, accounts }: Network, transfer: Pick<Transfer, 'client' | 'direction' | 'path' | 'root'>): Promise<Measured> {
   const task: Transfer = { indexer, rpcUrl, privateKey: accounts[6]!.privateKey, ...transfer }
+  // What was written before goes to disk first: a transfer is not to pay for it.
+  await promisify(execFile)('sync')
   const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', file('../scripts/ts.mjs'), file('transfer/child.ts'), JSON.stringify(task)])
   return JSON.parse(stdout)

@@ -14,7 +14,7 @@ import { patternBytes } from '../support/patterns.ts'
 const launcher = fileURLToPath(new URL('../../sdk/cli/perigee.mjs', import.meta.url))
 
 describe('perigee command line', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
   const content = Buffer.from(patternBytes('p2', 600_000))
   const { root } = FileTree.fromBytes(content)
   const key = '5e'.repeat(32)
