@@ -135,12 +135,22 @@ class TransactionSender implements Sender {
 
   private async sendOnce(request: SendRequest): Promise<TransactionReceipt> {
     const known = await this.outbox.find(request.key)
-    if (known?.state === 'confirmed') {
-      const receipt = await this.options.chain.provider.getTransactionReceipt(known.hashes[0]!)
-      if (receipt) return receipt
-      throw new Error(`${request.key} was confirmed as ${known.hashes[0]}, which the endpoint does not know: is it pruned, or on another fork?`)
-    }
+    if (known?.state === 'confirmed') return this.confirmedBefore(known)
     return this.settle(known?.state === 'pending' ? known : await this.turns.add(() => this.launch(request)))
+  }
+
+  private async confirmedBefore(known: Outgoing): Promise<TransactionReceipt> {
+    const { provider } = this.options.chain
+    const receipt = await provider.getTransactionReceipt(known.hashes[0]!)
+    if (receipt) return receipt
+    if ((await provider.getTransactionCount(this.address, 'latest')) > known.nonce) {
+      throw new Error(`${known.key} was confirmed as ${known.hashes[0]}, which the endpoint does not know: is it pruned, or on another fork?`)
+    }
+    // A reorganisation deeper than the confirmations undid it. The very same transaction goes out again, so that it can't be mined twice.
+    const undone: Outgoing = { ...known, state: 'pending' }
+    await this.outbox.save(undone)
+    await this.broadcast(undone.raw[0]!)
+    return this.settle(undone)
   }
 
   /** Signs with the next nonce and broadcasts. */
@@ -252,7 +262,8 @@ class TransactionSender implements Sender {
   private async conclude(outgoing: Outgoing, receipt: TransactionReceipt): Promise<TransactionReceipt> {
     const { chain, interfaces, log } = this.options
     const succeeded = receipt.status !== 0
-    await this.outbox.save({ ...outgoing, hashes: [receipt.hash], raw: [], state: succeeded ? 'confirmed' : 'reverted' })
+    const raw = outgoing.raw[outgoing.hashes.indexOf(receipt.hash)]!
+    await this.outbox.save({ ...outgoing, hashes: [receipt.hash], raw: [raw], state: succeeded ? 'confirmed' : 'reverted' })
     this.outcomes.inc({ outcome: succeeded ? 'confirmed' : 'reverted' })
     if (succeeded) {
       this.complained.clear()

@@ -212,6 +212,19 @@ describe('sending transactions', () => {
     expect((await sent).status).to.equal(1)
   })
 
+  it('sends the same transaction again when a reorganisation undid a confirmed one', async () => {
+    const to = await deploy(chain, EMITTER)
+    const snapshot = await chain.rpc('evm_snapshot')
+    const sender = await open()
+    const first = await sender.send({ key: 'a', to, data: WORD })
+    await chain.rpc('evm_revert', [snapshot])
+    await chain.rpc('evm_mine')
+    const second = await sender.send({ key: 'a', to, data: WORD })
+    expect(second.hash).to.equal(first.hash)
+    expect(second.blockNumber).to.equal(first.blockNumber + 1)
+    expect(await nonce()).to.equal(1)
+  })
+
   it('says what an empty account needs, and works once it is funded', async () => {
     const to = await deploy(chain, EMITTER)
     await chain.rpc('hardhat_setBalance', [wallet.address, '0x0'])
