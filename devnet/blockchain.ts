@@ -18,10 +18,16 @@ const MINING = new Set(['eth_sendTransaction', 'eth_sendRawTransaction', 'evm_mi
 /** Of the two families of methods that change a development chain, those that only read. */
 const READING = new Set(['hardhat_getAutomine', 'hardhat_metadata', 'hardhat_setLoggingEnabled'])
 
-/** Without a transaction for this long, the chain is quiet … */
-const QUIET_AFTER = 120
-/** … and so many idle blocks come together (with the numbers and times they would have had one by one), which are reserved instead of built. */
-const QUIET_ROUND = 30
+/**
+ * After so many seconds without a change, idle blocks come so many at a time, with the numbers and times they would have had one by one. Such a
+ * round is reserved by the EVM instead of built, and a week of them is replayed within a second.
+ */
+const QUIET = [
+  { after: 1800, round: 300 },
+  { after: 120, round: 30 },
+]
+/** More blocks than this are never mined one by one. */
+const MOST_SINGLE_BLOCKS = 30
 
 class InvalidParams extends Error {
   readonly code = -32602
@@ -47,7 +53,7 @@ export class Blockchain {
   #ahead = 0
   /** Timestamp asked for by evm_setNextBlockTimestamp. Idle blocks wait for the block that takes it. */
   #next: number | undefined
-  #activeUntil = 0
+  #changedAt = 0
   #timer: NodeJS.Timeout | undefined
   #failure: Error | undefined
 
@@ -58,7 +64,8 @@ export class Blockchain {
   }
 
   static async open({ journal: path, chainId, hardfork, blockTime, onFailure }: BlockchainOptions): Promise<Blockchain> {
-    const fresh = { genesisTime: new Date().toISOString(), chainId, hardfork }
+    // Whole seconds: blocks have no finer time.
+    const fresh = { genesisTime: new Date(Math.floor(Date.now() / 1000) * 1000).toISOString(), chainId, hardfork }
     const { journal, entries } = path ? Journal.open(path, fresh) : { journal: undefined, entries: [] }
     try {
       if (journal && journal.header.chainId !== chainId) throw new Error(`${path} is of chain id ${journal.header.chainId}, not ${chainId}`)
@@ -176,21 +183,22 @@ export class Blockchain {
     if (this.#next !== undefined) return
     const now = this.#now()
     const head = this.#evm.head.time
-    const round = QUIET_ROUND * this.#blockTime
+    const unchanged = (Date.now() - this.#changedAt) / 1000
+    const round = (QUIET.find(({ after }) => unchanged >= after)?.round ?? 0) * this.#blockTime
     // Rounds of exactly the same size make one line of the journal; a longer gap (the machine slept) is filled at once.
-    if (Date.now() < this.#activeUntil || now >= head + 2 * round) await this.#mineIdle(now)
+    if (round === 0 || now >= head + 2 * round) await this.#mineIdle(now)
     else if (now >= head + round) await this.#mineIdle(head + round)
   }
 
   #stayActive(): void {
-    this.#activeUntil = Date.now() + QUIET_AFTER * 1000
+    this.#changedAt = Date.now()
   }
 
   /** Mines the idle blocks that are due up to `until`, one by one when they are few (which is how a live chain makes them), else as one round. */
   async #mineIdle(until: number): Promise<void> {
     const every = this.#blockTime
     const due = every === 0 ? 0 : Math.max(0, Math.floor((until - this.#evm.head.time) / every))
-    const rounds = due < QUIET_ROUND ? due : 1
+    const rounds = due < MOST_SINGLE_BLOCKS ? due : 1
     for (let i = 0; i < rounds; i++) {
       const round = { time: this.#evm.head.time + every, every, blocks: due / rounds }
       await this.#evm.idle({ ...round, times: 1 })
@@ -205,10 +213,8 @@ export class Blockchain {
       // A transaction that was mined and failed answers with an error each time.
       const result = await this.#evm.apply(entry).catch(() => undefined)
       await this.#remember(entry, result)
-      if (entry.head === undefined) return
-      await this.#evm.refresh()
-      this.#next = undefined
-      if (shortHash(this.#evm.head.hash) !== entry.head)
+      if (await this.#evm.refresh()) this.#next = undefined
+      if (entry.head !== undefined && shortHash(this.#evm.head.hash) !== entry.head)
         throw new Error(
           `${where} replays to block ${this.#evm.head.hash}, not ${entry.head}…: it was written by another version of the EVM; start afresh with --reset`,
         )
