@@ -18,7 +18,7 @@ describe('storage indexer', function () {
     storage = await startStorage()
     const first = await storage.node('first')
     nodes = [first, await storage.node('second', { peers: [first.url] })]
-    index = await runKeeper(indexer, { nodes: nodes.map(({ url }) => url) }, join(storage.folder, 'indexer'))
+    index = await runKeeper(indexer, { nodes: nodes.map(({ url }) => url) }, join(storage.folder, 'indexer'), storage.backend)
     file = sampleFile(SIZE, 600)
     seq = (await storage.submit(file))[0]!
     await upload(first, seq, file)

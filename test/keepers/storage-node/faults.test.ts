@@ -103,14 +103,14 @@ describe('storage node: what goes wrong', function () {
   })
 
   it('given its whole folder deleted, replays the chain and serves every file again', async () => {
-    const { file, seq, first, second } = await replicated()
+    const { file, seq, first, second } = await replicated({ ownDatabase: true })
     const other = sampleFile(1000, seed++)
     const [otherSeq] = await storage.submit(other)
     await upload(first, otherSeq!, other)
     await finalized(second, otherSeq!)
     await second.stop()
     await rm(second.folder, { recursive: true })
-    const again = await storage.node(basename(second.folder), { peers: [first.url] })
+    const again = await storage.node(basename(second.folder), { ownDatabase: true, peers: [first.url] })
     await finalized(again, seq)
     await finalized(again, otherSeq!)
     expect((await content(again, file.root)).equals(file.bytes)).to.equal(true)

@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect } from 'chai'
 import { Wallet } from 'ethers'
 import { deploy, openBook } from '../../../deploy/deploy.ts'
 import { connect } from '../../../deploy/networks.ts'
 import { PROFILES } from '../../../deploy/profiles.ts'
 import { startChain } from '../../../devnet/chain.ts'
-import { createRuntime, type Keeper, type KeeperDefinition, openBackend } from '../../../keepers/runtime/keeper.ts'
+import { type Backend, createRuntime, type Keeper, type KeeperDefinition, openBackend } from '../../../keepers/runtime/keeper.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
 import { storageNode } from '../../../keepers/storage/node/keeper.ts'
 import { StorageNodeClient } from '../../../sdk/storage/node-client.ts'
@@ -32,15 +32,16 @@ export interface RunningNode extends RunningKeeper {
 
 export const quietLog = (name: string) => createLog({ name, level: process.env.TEST_LOG ?? 'silent', pretty: false })
 
-/** Runs a keeper in this process on a database of its own, kept in `folder` unless it is stopped for good. */
-export async function runKeeper(definition: KeeperDefinition<any>, config: object, folder: string, name = definition.name): Promise<RunningKeeper> {
+/** Runs a keeper in this process with its files in `folder`, and its database there too unless it shares one. */
+export async function runKeeper(definition: KeeperDefinition<any>, config: object, folder: string, shared?: Backend): Promise<RunningKeeper> {
+  const name = `${definition.name}/${basename(folder)}`
   const log = quietLog(name)
-  const backend = await openBackend({ dataDir: join(folder, 'database'), log })
+  const backend = shared ?? (await openBackend({ dataDir: join(folder, 'database'), log }))
   const runtime = createRuntime({ name, backend, log })
   const stop = async () => {
     await keeper?.stop()
     await runtime.close()
-    await backend.close()
+    if (!shared) await backend.close()
   }
   let keeper: Keeper | undefined
   try {
@@ -64,6 +65,8 @@ export async function startStorage({ profile = PROFILES.local! } = {}) {
   const market = StorageMarket__factory.connect(contracts.StorageMarket!, wallet(6))
   const price = await market.pricePerSector()
   const running = new Set<RunningKeeper>()
+  // One for all nodes, in memory: making a new one takes seconds.
+  const backend = await openBackend({ log: quietLog('database') })
 
   return {
     chain,
@@ -75,9 +78,11 @@ export async function startStorage({ profile = PROFILES.local! } = {}) {
 
     config: (overrides: object = {}) => ({ ...QUICK, rpcUrl: chain.url, flow: contracts.Flow!, privateKey: chain.accounts[2]!.privateKey, ...overrides }),
 
-    /** Starts a node on the folder `name`; a second time on what the first left there. */
-    async node(name: string, overrides: object = {}): Promise<RunningNode> {
-      const started = await runKeeper(storageNode, this.config(overrides), join(folder, name))
+    backend,
+
+    /** Starts a node named `name`; a second time on what the first left. With `ownDatabase` all of it is in the node's folder. */
+    async node(name: string, { ownDatabase = false, ...overrides }: { ownDatabase?: boolean; [key: string]: unknown } = {}): Promise<RunningNode> {
+      const started = await runKeeper(storageNode, this.config(overrides), join(folder, name), ownDatabase ? undefined : backend)
       const pathOf = ({ root, size }: SampleFile) => join(started.folder, 'files', root.slice(2, 4), `${root.slice(2)}.${size}`)
       const node = {
         ...started,
@@ -111,6 +116,7 @@ export async function startStorage({ profile = PROFILES.local! } = {}) {
 
     async stop() {
       await this.stopNodes()
+      await backend.close()
       provider.destroy()
       await chain.stop()
       rmSync(folder, { recursive: true, force: true })
