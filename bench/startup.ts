@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from '../devnet/build.ts'
 import { layout } from '../devnet/layout.ts'
-import { freePorts } from '../devnet/ports.ts'
+import { freePortBase } from '../devnet/ports.ts'
 import type { Row } from './report.ts'
 
 export const about = 'npm start to ready: a new network, one that was stopped, and one that idled for a week'
@@ -23,7 +23,7 @@ const IDLE_WEEK = { blocks: 300, times: WEEK / 300 }
 export async function rows(progress: (what: string) => void): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), 'perigee-bench-'))
   const { journal } = layout(folder)
-  const portBase = Math.min((await freePorts(1))[0]!, 65_000)
+  const portBase = await freePortBase()
   const measured: Row[] = []
   const measure = async (id: string, what: string) => {
     progress(what)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomInt } from 'node:crypto'
 import { type AddressInfo, createServer } from 'node:net'
-import type { Ports } from './layout.ts'
+import { type Ports, portsFrom } from './layout.ts'
 
 /** Fails, with all ports that are taken and what for, before anything is started. */
 export async function requireFree({ chain, storageNodes, storageIndexer, kv, storageMiner }: Ports): Promise<void> {
@@ -14,6 +15,15 @@ export async function requireFree({ chain, storageNodes, storageIndexer, kv, sto
   const taken: string[] = []
   for (const [what, port] of wanted) if (!(await isFree(port))) taken.push(`${port} (${what})`)
   if (taken.length > 0) throw new Error(`ports in use: ${taken.join(', ')}. Stop what uses them, or start with --port-base N`)
+}
+
+/** A `--port-base` whose ports are all free now, below those that systems hand out by themselves. */
+export async function freePortBase(): Promise<number> {
+  for (;;) {
+    const base = randomInt(10_000, 32_000)
+    const taken = await requireFree(portsFrom(base)).catch((error: Error) => error)
+    if (taken === undefined) return base
+  }
 }
 
 /** Ports nobody listens on now. */

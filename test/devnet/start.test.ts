@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { DevnetFile } from '../../devnet/devnet-file.ts'
-import { freePorts } from '../../devnet/ports.ts'
+import { freePortBase } from '../../devnet/ports.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -65,8 +65,7 @@ describe('devnet: npm start', function () {
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'perigee-start-'))
-    // The last port is the base plus less than a hundred.
-    portBase = String(Math.min((await freePorts(1))[0]!, 65_000))
+    portBase = String(await freePortBase())
     running = []
   })
   afterEach(async () => {
