@@ -28,9 +28,10 @@ const local: Profile = {
     gracePeriod: 7n * DAY,
     chunkSectors: 1n << 10n,
     releaseSeconds: 30n * DAY,
-    // An answer costs 300,000 gas: 0.0006 coins at 2 gwei. The pool lasts for days of two answers an epoch.
+    // An answer costs 300,000 gas: 0.0006 coins at 2 gwei. The pool lasts for hours of mining and is filled again at the next start:
+    // a network left alone goes quiet, as one mined for weeks would take long to replay.
     baseReward: parseEther('0.01'),
-    basePool: parseEther('1000'),
+    basePool: parseEther('10'),
     pora: {
       difficulty: 30_000n,
       targetMineBlocks: 12n,

@@ -8,6 +8,9 @@ import { waitFor } from '../wait.ts'
 import type { FileInfo, StorageNodeClient } from './node-client.ts'
 import type { Submitted } from './submit.ts'
 
+/** How long a node may know another file under our number: after a reorganisation it has yet to learn of ours. In ms. */
+const REORG_PATIENCE = 10_000
+
 export interface ReplicaOptions {
   /** Milliseconds until the node must have seen the submission, and again until it must have finalized it. */
   timeout: number
@@ -44,12 +47,7 @@ export class Replica {
     const { signal } = this.#options
     this.#seq = submitted.seq
     this.#tree = tree
-    const info = await this.#known(submitted)
-    if (info.tx.dataMerkleRoot.toLowerCase() !== tree.root || info.tx.size !== size) {
-      throw new PerigeeError('VERIFICATION_FAILED', `${this.node.url} takes submission ${submitted.seq} for another file`, {
-        details: [`root ${info.tx.dataMerkleRoot}, ${info.tx.size} bytes; submitted was ${tree.root}, ${size} bytes`],
-      })
-    }
+    const info = await this.#known(submitted, tree, size)
     this.finalized = info.finalized
     if (this.finalized) return
     const progress = await this.node.progress(submitted.seq, { signal })
@@ -102,8 +100,19 @@ export class Replica {
     this.finalized = await waitFor(look, { timeout, signal, late })
   }
 
-  #known({ seq, block, transaction }: Submitted): Promise<FileInfo> {
+  #known({ seq, block, transaction }: Submitted, tree: FileTree, size: number): Promise<FileInfo> {
     const { timeout, signal } = this.#options
+    let differsSince: number | undefined
+    const look = async (): Promise<FileInfo | undefined> => {
+      const info = await this.node.fileBySeq(seq, { signal, retries: 0 })
+      if (!info) return undefined
+      if (info.tx.dataMerkleRoot.toLowerCase() === tree.root && info.tx.size === size) return info
+      differsSince ??= Date.now()
+      if (Date.now() - differsSince < REORG_PATIENCE) return undefined
+      throw new PerigeeError('VERIFICATION_FAILED', `${this.node.url} takes submission ${seq} for another file`, {
+        details: [`root ${info.tx.dataMerkleRoot}, ${info.tx.size} bytes; submitted was ${tree.root}, ${size} bytes`],
+      })
+    }
     const late = async (): Promise<PerigeeError> => {
       const status = await this.node.status({ signal, retries: 0 }).catch((error) => reasonOf(error))
       const behind = typeof status !== 'string' && status.logSyncHeight < block
@@ -118,7 +127,7 @@ export class Replica {
           : 'The node has passed the block without recording it: is it on another fork, or does it follow another Flow contract?',
       })
     }
-    return waitFor(async () => (await this.node.fileBySeq(seq, { signal, retries: 0 })) ?? undefined, { timeout, signal, late })
+    return waitFor(look, { timeout, signal, late })
   }
 
   async #sendWithProof(index: number, bytes: Uint8Array, size: number): Promise<void> {
