@@ -50,6 +50,8 @@ export interface SenderOptions {
   interfaces: readonly Interface[]
   /** What an operator should do about a custom error, by its name. */
   advice?: Readonly<Record<string, string>>
+  /** Custom errors that are an ordinary outcome, such as a lost race: logged, but not as errors. */
+  expected?: readonly string[]
   /** Blocks that must hold the transaction or follow it; 1 is its own. */
   confirmations?: number
   /** A transaction not mined for this long is replaced by one that pays more, in ms. */
@@ -302,13 +304,14 @@ class TransactionSender implements Sender {
     log.info({ key: outgoing.key, nonce, fee: feeCeiling(fees), rejection: rejection?.message }, 'a stuck transaction was replaced')
   }
 
-  /** Logs an error the first time a call meets it since the last success, with what to do; returns it to be thrown. */
+  /** Logs an error the first time a call meets it since the last success, with what to do unless it is expected; returns it to be thrown. */
   private complain(to: string, data: string, error: unknown): unknown {
-    const { advice, log } = this.options
+    const { advice, expected, log } = this.options
     const what = error instanceof Reverted ? error.error : (error as Error).name
     const id = `${to} ${data.slice(0, 10)} ${what}`
     const facts = error instanceof Reverted ? { to, error: error.error, args: error.args.map(String), hash: error.hash } : { to, reason: shortMessage(error) }
     if (this.complained.has(id)) log.debug(facts, 'a transaction was refused again')
+    else if (expected?.includes(what)) log.info(facts, 'a transaction was refused, as is to be expected')
     else log.error({ ...facts, advice: advice?.[what] }, 'a transaction was refused')
     this.complained.add(id)
     return error

@@ -39,6 +39,9 @@ const STOP_MS = 4000
 /** Winning seals that wait for their turn; more than an epoch takes are worth nothing. */
 const MAX_WAITING = 32
 
+/** How the contract refuses an answer that others, or the end of its subtask or epoch, were ahead of. Many a good answer ends so. */
+export const LOST_RACES: readonly string[] = ['EpochFull', 'TooLate', 'WrongContext']
+
 type Outcome = 'accepted' | 'surplus' | 'late' | 'faulty' | 'unprofitable' | 'refused'
 
 /** Turns what threads win into accepted answers, one at a time, and into money. */
@@ -110,6 +113,7 @@ export class Answers {
       await sender.send({ key: `answer ${hexlify(won.quality)}`, to, data: mine.interface.encodeFunctionData('submit', [argument]) })
     } catch (error) {
       if (!(error instanceof Reverted)) throw error
+      if (LOST_RACES.includes(error.error)) return 'late'
       if (error.error === 'InvalidSealedContext') await onWrongSeals(won.load)
       return 'refused' // the sender has said why
     }

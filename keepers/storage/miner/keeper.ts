@@ -7,7 +7,7 @@ import { ConfigError } from '../../runtime/config.ts'
 import { lockFolder } from '../../runtime/files.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { openWallet } from '../../runtime/wallet.ts'
-import { Answers } from './answers.ts'
+import { Answers, LOST_RACES } from './answers.ts'
 import { schema } from './config.ts'
 import { SealingContexts } from './contexts.ts'
 import { Miners } from './miners.ts'
@@ -20,9 +20,6 @@ import { StorageNode } from './storage-node.ts'
 
 /** What an operator can do about answers that the contract refuses. */
 const ADVICE = {
-  EpochFull: 'others were faster; nothing to do',
-  TooLate: 'the subtask ended while the answer was on its way; nothing to do unless it happens often',
-  WrongContext: 'the epoch ended while the answer was on its way; nothing to do unless it happens often',
   InconsistentMerkleRoot: 'the storage node may hold wrong data: look at its log',
   ZeroSeal: 'padding earns nothing; the seal is sealed again without it',
 }
@@ -47,6 +44,7 @@ export const miner = defineKeeper({
       database: await runtime.database({}),
       interfaces: [mine.interface, flow.interface, rewards.interface],
       advice: ADVICE,
+      expected: LOST_RACES,
     })
 
     const kernel = loadKernel()

@@ -124,6 +124,17 @@ describe('sending transactions', () => {
     expect(complaints()[0]!.facts).to.include({ error: 'TooEarly', advice: 'wait for the block it opens at' })
   })
 
+  it('does not call an expected refusal an error', async () => {
+    const to = await deploy(chain, REVERTER)
+    const sender = await open({ expected: ['TooEarly'] })
+    const refusal = (data: string) => sender.send({ key: 'a', to, data }).catch((error: unknown) => (error as Reverted).error)
+    expect(await refusal(TOO_EARLY)).to.equal('TooEarly')
+    expect(await refusal(TOO_EARLY)).to.equal('TooEarly')
+    expect(await refusal(errors.encodeErrorResult('Paused', []))).to.equal('Paused')
+    expect(complaints().map(({ facts }) => facts.error)).to.deep.equal(['Paused'])
+    expect(lines.filter(({ level, facts }) => level === 'info' && facts.error === 'TooEarly')).to.have.length(1)
+  })
+
   it('reports a revert that only happens on chain, decoded, with its hash', async () => {
     const to = await deploy(chain, EXPIRING)
     await chain.rpc('evm_setAutomine', [false])
