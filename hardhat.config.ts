@@ -32,7 +32,8 @@ export default defineConfig({
   typechain: { outDir: 'typechain-types' },
   networks: {
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'osaka' },
-    devnet: { type: 'http', url: 'http://127.0.0.1:8545' },
+    // That of `npm start`; another when it was started with --port-base.
+    devnet: { type: 'http', url: process.env.DEVNET_RPC_URL ?? 'http://127.0.0.1:8545' },
     ...Object.fromEntries(Object.entries(NETWORKS).map(([name, { chainId, rpcUrl }]) => [name, { type: 'http' as const, chainId, url: rpcUrl, accounts }])),
   },
 })

@@ -12,7 +12,8 @@ export default explained<{ price: string; book: string; proposal: boolean }>(asy
   const signer = await deploymentSigner(ethers)
   const market = StorageMarket__factory.connect((await openBook(signer, folder)).get('StorageMarket'), signer)
   if (proposal) {
-    console.log({ target: await market.getAddress(), value: '0', data: market.interface.encodeFunctionData('schedulePrice', [BigInt(price)]) })
+    const data = market.interface.encodeFunctionData('schedulePrice', [BigInt(price)])
+    console.log(JSON.stringify({ target: await market.getAddress(), value: '0', data }, null, 2))
     return
   }
   await (await market.schedulePrice(BigInt(price))).wait()

@@ -1,48 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { DevnetFile } from '../../devnet/devnet-file.ts'
 import { freePortBase } from '../../devnet/ports.ts'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-/** `npm start -- …` without npm. */
-class Start {
-  readonly #process: ChildProcess
-  readonly #file: string
-  output = ''
-
-  constructor(folder: string, ...flags: string[]) {
-    this.#file = join(folder, 'devnet.json')
-    this.#process = spawn(process.execPath, ['--import', './scripts/ts.mjs', 'devnet/main.ts', '--no-tour', '--dir', folder, ...flags], { cwd: ROOT })
-    for (const stream of [this.#process.stdout!, this.#process.stderr!])
-      stream.on('data', (chunk) => {
-        this.output += chunk
-      })
-  }
-
-  /** The network's file, once all is up: a killed network leaves one behind. */
-  async up(): Promise<DevnetFile> {
-    for (;;) {
-      assert.equal(this.#process.exitCode, null, this.output)
-      if (this.output.includes('ready in')) return JSON.parse(readFileSync(this.#file, 'utf8')) as DevnetFile
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-  }
-
-  async exit(signal?: NodeJS.Signals): Promise<number | null> {
-    const { exitCode, signalCode } = this.#process
-    if (exitCode !== null || signalCode !== null) return exitCode
-    if (signal) this.#process.kill(signal)
-    const [code] = await once(this.#process, 'exit')
-    return code
-  }
-}
+import { Start } from './start-process.ts'
 
 describe('devnet: npm start', function () {
   this.timeout(240_000)
@@ -51,7 +14,7 @@ describe('devnet: npm start', function () {
   let running: Start[]
 
   const start = (...flags: string[]) => {
-    const started = new Start(folder, '--port-base', portBase, ...flags)
+    const started = new Start(folder, '--no-tour', '--port-base', portBase, ...flags)
     running.push(started)
     return started
   }
@@ -122,7 +85,7 @@ describe('devnet: npm start', function () {
     assert.equal(await sameFolder.exit(), 1)
     assert.match(sameFolder.output, /in use by process \d+.*--dir/s)
 
-    const otherFolder = new Start(join(folder, 'other'), '--port-base', portBase)
+    const otherFolder = new Start(join(folder, 'other'), '--no-tour', '--port-base', portBase)
     running.push(otherFolder)
     assert.equal(await otherFolder.exit(), 1)
     assert.match(otherFolder.output, new RegExp(`ports in use: ${portBase} \\(chain\\).*--port-base`))
