@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Job as BullJob, Queue as BullQueue, type ConnectionOptions, createPostgresBackend, DelayedError, UnrecoverableError, Worker } from 'bullmq'
 import type { Registry } from 'prom-client'
-import type { Backend } from './keeper.ts'
+import type { Postgres } from './database.ts'
 import type { Log } from './log.ts'
 import { counter, gauge, histogram, SECONDS } from './metrics.ts'
 
@@ -59,7 +59,8 @@ export interface Queue<T> {
 export interface QueueOptions {
   keeper: string
   name: string
-  backend: Pick<Backend, 'postgres' | 'redisUrl'>
+  /** Where jobs live: in the Redis if there is one, else in PostgreSQL. */
+  backend: { postgres: Postgres; redisUrl: string | undefined }
   log: Log
   metrics: Registry
   /** Tries before a job is dead. */
