@@ -16,6 +16,12 @@ type Owner = { uid: number; gid: number } | { uid?: never }
 /** Why there is none, for the reader of the test's output. */
 export type Missing = string
 
+/** Where tests must not be left out, a missing server is a failure: PERIGEE_REQUIRE_SERVERS=true. */
+function missing(reason: string): Missing {
+  if (process.env.PERIGEE_REQUIRE_SERVERS === 'true') throw new Error(`${reason}, and PERIGEE_REQUIRE_SERVERS is true`)
+  return reason
+}
+
 function findProgram(name: string): string | undefined {
   // Debian keeps the server programs of each PostgreSQL version out of the path.
   const debian = '/usr/lib/postgresql'
@@ -63,7 +69,7 @@ function running(child: ChildProcess, folder: string, url: string): Server {
 export async function redisServer(): Promise<Server | Missing> {
   if (process.env.REDIS_URL) return { url: process.env.REDIS_URL, stop: async () => {} }
   const program = findProgram('redis-server')
-  if (!program) return 'REDIS_URL is not set and there is no redis-server'
+  if (!program) return missing('REDIS_URL is not set and there is no redis-server')
   const folder = mkdtempSync(join(tmpdir(), 'perigee-redis-'))
   const port = await freePort()
   const child = spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'], { stdio: 'ignore' })
@@ -74,11 +80,11 @@ export async function redisServer(): Promise<Server | Missing> {
 export async function postgresServer(): Promise<Server | Missing> {
   if (process.env.DATABASE_URL) return { url: process.env.DATABASE_URL, stop: async () => {} }
   const [initdb, postgres] = [findProgram('initdb'), findProgram('postgres')]
-  if (!initdb || !postgres) return 'DATABASE_URL is not set and there is no postgres'
+  if (!initdb || !postgres) return missing('DATABASE_URL is not set and there is no postgres')
   const folder = mkdtempSync(join(tmpdir(), 'perigee-postgres-'))
   // PostgreSQL refuses to run as root; its package makes a user for it.
   const owner: Owner | undefined = process.getuid?.() === 0 ? postgresUser() : {}
-  if (owner === undefined) return 'postgres does not run as root and there is no user postgres'
+  if (owner === undefined) return missing('postgres does not run as root and there is no user postgres')
   if (owner.uid !== undefined) chownSync(folder, owner.uid, owner.gid)
   const port = await freePort()
   execFileSync(initdb, ['-D', folder, '-U', 'perigee', '-A', 'trust', '--no-sync', '-E', 'UTF8'], { stdio: 'ignore', cwd: folder, ...owner })
