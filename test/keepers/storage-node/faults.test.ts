@@ -3,11 +3,14 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, rm, symlink } from 'node:fs/promises'
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { StorageNodeClient } from '../../../sdk/storage/node-client.ts'
 import { content, eventually, finalized, known, type RunningNode, rpc, type Storage, startStorage, upload } from './network.ts'
 import { type SampleFile, sampleFile } from './sample.ts'
 
+/** As long as a provider's usual outage; the node must bridge it without a restart. */
+const OUTAGE_MS = 30_000
 const SIZE = 5 * 262_144 + 777
 
 async function damage(path: string, position: number): Promise<void> {
@@ -136,20 +139,37 @@ describe('storage node: what goes wrong', function () {
     liar.close()
   })
 
-  it('given an RPC endpoint that goes away, serves on, says that it is behind, and catches up', async () => {
+  it('given an RPC endpoint that goes away for 30 s, stores and serves on, says why it is not ready, and catches up', async () => {
     const proxy = new Passage(storage.chain.url)
     const node = await storage.node(named('node'), { rpcUrl: await proxy.open() })
     const file = sampleFile(SIZE, seed++)
     const [seq] = await storage.submit(file)
+    const pending = Array.from({ length: 6 }, (_, i) => sampleFile(262_144 + i, seed++))
+    const pendingSeqs = await storage.submit(...pending)
     await upload(node, seq!, file)
+    await known(node, pendingSeqs.at(-1)!)
     await proxy.close()
-    await eventually('the node says so', async () => (await fetch(`${node.url}/readyz`)).status === 503)
+    const returns = Date.now() + OUTAGE_MS
+    const readiness = () => fetch(`${node.url}/readyz`)
+    await eventually('the node says so', async () => (await readiness()).status === 503, 10_000)
+    const later = sampleFile(300, seed++)
+    const [laterSeq] = await storage.submit(later)
+    for (const [i, each] of pending.entries()) {
+      await upload(node, pendingSeqs[i]!, each)
+      expect((await content(node, each.root)).equals(each.bytes)).to.equal(true)
+      const response = await readiness()
+      expect(response.status).to.equal(503)
+      expect((await response.json()) as object)
+        .to.have.property('reason')
+        .that.includes('ECONNREFUSED')
+      expect(await node.client.fileBySeq(laterSeq!)).to.equal(null)
+      await sleep(Math.max(0, (returns - Date.now()) / (pending.length - i)))
+    }
+    expect(Date.now()).to.be.at.least(returns)
     expect((await content(node, file.root)).equals(file.bytes)).to.equal(true)
-    const [later] = await storage.submit(sampleFile(300, seed++))
-    expect(await node.client.fileBySeq(later!)).to.equal(null)
     await proxy.open()
-    await known(node, later!)
-    await eventually('the node is ready', async () => (await fetch(`${node.url}/readyz`)).status === 200)
+    await upload(node, laterSeq!, later)
+    await eventually('the node is ready', async () => (await readiness()).status === 200)
     await proxy.close()
   })
 
