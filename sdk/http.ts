@@ -20,6 +20,8 @@ export interface HttpOptions {
   headers?: Record<string, string>
   signal?: AbortSignal | undefined
   retries?: number
+  /** What connects; by default one that all requests share. */
+  dispatcher?: Dispatcher
 }
 
 export type HttpResponse = Dispatcher.ResponseData
@@ -29,10 +31,13 @@ export type HttpResponse = Dispatcher.ResponseData
  * Any other answer, good or bad, is the caller's to read; its body must be consumed.
  * @throws PerigeeError NETWORK when no answer came.
  */
-export async function http(url: string, { method = 'GET', body, headers, signal, retries = RETRIES }: HttpOptions = {}): Promise<HttpResponse> {
+export async function http(
+  url: string,
+  { method = 'GET', body, headers, signal, retries = RETRIES, dispatcher = agent }: HttpOptions = {},
+): Promise<HttpResponse> {
   const attempt = async (): Promise<HttpResponse> => {
     signal?.throwIfAborted()
-    const response = await request(url, { method, body: body ?? null, headers: headers ?? {}, signal: signal ?? null, dispatcher: agent }).catch((error) => {
+    const response = await request(url, { method, body: body ?? null, headers: headers ?? {}, signal: signal ?? null, dispatcher }).catch((error) => {
       if (signal?.aborted) throw new AbortError(error as Error)
       throw new PerigeeError('NETWORK', `${new URL(url).origin} cannot be reached: ${reasonOf(error)}`, { cause: error })
     })

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createJSONRPCRequest, type JSONRPCErrorResponse } from 'json-rpc-2.0'
+import type { Dispatcher } from 'undici'
 import type { ZodType } from 'zod'
 import { PerigeeError } from './errors.ts'
 import { http, readError } from './http.ts'
@@ -27,6 +28,7 @@ export class RemoteError extends PerigeeError {
 export interface CallOptions {
   signal?: AbortSignal | undefined
   retries?: number
+  dispatcher?: Dispatcher
 }
 
 /** A JSON-RPC 2.0 endpoint over HTTP whose answers are checked against a schema. */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
+import { PerigeeError } from '../errors.ts'
+import { http, readError } from '../http.ts'
 import { type CallOptions, JsonRpc } from '../json-rpc.ts'
 
 const Location = z.object({
@@ -30,5 +32,13 @@ export class IndexerClient {
   /** Nodes that hold the finalized file; empty when there is none. */
   async locations(root: string, options?: CallOptions): Promise<NodeLocation[]> {
     return (await this.#rpc.call('indexer_getFileLocations', [root], z.array(Location).nullish(), options)) ?? []
+  }
+
+  /** Says where a storage node is. The indexer asks it, and lists it as discovered if it is of the same network. */
+  async announce(node: string, options?: CallOptions): Promise<void> {
+    const body = JSON.stringify({ url: node })
+    const response = await http(`${this.url.replace(/\/+$/, '')}/nodes`, { method: 'POST', body, headers: { 'content-type': 'application/json' }, ...options })
+    if (response.statusCode !== 200) throw new PerigeeError('REMOTE', `${this.url}: ${await readError(response)}`)
+    await response.body.dump()
   }
 }

@@ -7,6 +7,7 @@ import { PerigeeError } from '../../../sdk/errors.ts'
 import { fetchSegments } from '../../../sdk/storage/fetch.ts'
 import { findHolders, type HeldFile } from '../../../sdk/storage/holders.ts'
 import { type FileInfo, StorageNodeClient } from '../../../sdk/storage/node-client.ts'
+import { type Discovery, Refused } from './discovery.ts'
 import type { NodeDirectory } from './node-directory.ts'
 
 /** Segments fetched ahead of what the reader has taken: 4 MiB of memory per download. */
@@ -24,10 +25,33 @@ const FileQuery = z
   .object({ root: Root.optional(), txSeq: Seq.optional(), name: z.string().min(1).max(255).optional() })
   .refine(({ root, txSeq }) => (root === undefined) !== (txSeq === undefined), 'name the file by either root or txSeq')
 
+const Announcement = z.object({
+  url: z
+    .url({ protocol: /^https?$/ })
+    .max(256)
+    .refine((url) => !/[@?#]/.test(url), 'expected no user, query or fragment'),
+})
+
 /** Files over plain HTTP for what cannot speak the storage protocol: a browser, curl. Every segment is verified before it is sent. */
-export function gateway(directory: NodeDirectory) {
+export function gateway(directory: NodeDirectory, discovery: Discovery | undefined) {
   return async (app: FastifyInstance): Promise<void> => {
-    app.get('/nodes', async () => directory.all())
+    app.get('/nodes', async () => [
+      ...directory.all().map((node) => ({ ...node, trusted: true })),
+      ...(discovery?.all() ?? []).map((node) => ({ ...node, trusted: false })),
+    ])
+
+    app.post('/nodes', async ({ body }, reply) => {
+      const parsed = Announcement.safeParse(body)
+      if (!parsed.success) return refuse(reply, 400, parsed.error.issues.map(({ path, message }) => [...path, message].join(': ')).join('; '))
+      if (!discovery) return refuse(reply, 403, 'this indexer lists only the nodes of its operator')
+      try {
+        await discovery.announce(parsed.data.url)
+        return reply.send({ url: parsed.data.url })
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error
+        return refuse(reply, error.statusCode, error.message)
+      }
+    })
 
     app.get('/node/status', async () => {
       const nodes = await Promise.all(directory.live().map(async ({ url }) => ({ url, status: await statusOf(url) })))

@@ -3,8 +3,10 @@ import { jsonRpc } from '../../runtime/jsonrpc.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { gauge } from '../../runtime/metrics.ts'
 import { schema } from './config.ts'
+import { Discovery } from './discovery.ts'
 import { gateway } from './gateway.ts'
 import { NodeDirectory } from './node-directory.ts'
+import { isLoopback, strangersAgent } from './public-agent.ts'
 import { rpcMethods } from './rpc.ts'
 
 /** Tells clients which storage nodes answer and which hold a file, and serves files over plain HTTP. */
@@ -13,15 +15,32 @@ export const indexer = defineKeeper({
   schema,
   async create(config, { log, metrics, http: openHttp }) {
     const directory = new NodeDirectory({ nodes: config.nodes, pollMs: config.healthMs, log })
+    const discovery = config.discover
+      ? new Discovery({
+          network: () => directory.network(),
+          trusted: config.nodes,
+          capacity: config.maxDiscovered,
+          pollMs: config.discoveredHealthMs,
+          dispatcher: strangersAgent({ anywhere: isLoopback(config.host) }),
+          log,
+        })
+      : undefined
     const ready = async () => (directory.live().length > 0 ? undefined : `none of ${config.nodes.length} storage nodes answers`)
     const http = openHttp({ host: config.host, port: config.port, ready })
-    http.app.register(jsonRpc(rpcMethods(directory), { log }))
-    http.app.register(gateway(directory))
+    http.app.register(jsonRpc(rpcMethods(directory, discovery), { log }))
+    http.app.register(gateway(directory, discovery))
     gauge(metrics, {
       name: 'storage_indexer_live_nodes',
       help: 'Storage nodes that answer',
       collect() {
         this.set(directory.live().length)
+      },
+    })
+    gauge(metrics, {
+      name: 'storage_indexer_discovered_nodes',
+      help: 'Nodes that announced themselves and answer',
+      collect() {
+        this.set(discovery?.live().length ?? 0)
       },
     })
     return {
@@ -31,6 +50,7 @@ export const indexer = defineKeeper({
       },
       async stop() {
         directory.stop()
+        await discovery?.stop()
         await http.close()
       },
       ready,

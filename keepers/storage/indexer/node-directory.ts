@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
-import type { Shard } from '../../../protocol/storage/shard.ts'
-import { StorageNodeClient } from '../../../sdk/storage/node-client.ts'
-
-/** A node as clients are told of it. `latency` in ms; `since` the unix second it was last found dead or first seen. */
-export interface ShardedNode {
-  url: string
-  config: Shard
-  latency: number
-  since: number
-}
+import { ANSWER_MS, type ShardedNode, type StorageNetwork, WatchedNode } from './watched-node.ts'
 
 export interface NodeDirectoryOptions {
   nodes: string[]
@@ -18,42 +9,34 @@ export interface NodeDirectoryOptions {
   log: Logger
 }
 
-/** A node that does not answer within this time twice in a row is dead; one that refuses the connection is at once. */
-const ANSWER_MS = 1500
-const SILENCES = 2
-
-interface Watched {
-  client: StorageNodeClient
-  live: ShardedNode | undefined
-  silences: number
-}
-
 /** Watches the health of the nodes that the operator trusts, so that clients are sent only to those that answer. */
 export class NodeDirectory {
-  readonly #options: NodeDirectoryOptions
-  readonly #watched: Watched[]
-  readonly #timers = new Set<NodeJS.Timeout>()
-  #stopped = false
+  readonly #pollMs: number
+  readonly #watched: WatchedNode[]
 
-  constructor(options: NodeDirectoryOptions) {
-    this.#options = options
-    this.#watched = [...new Set(options.nodes)].map((url) => ({ client: new StorageNodeClient(url), live: undefined, silences: 0 }))
+  constructor({ nodes, pollMs, log }: NodeDirectoryOptions) {
+    this.#pollMs = pollMs
+    this.#watched = [...new Set(nodes)].map((url) => new WatchedNode(url, { log }))
   }
 
   /** Asks every node once, then keeps asking. */
   async start(): Promise<void> {
-    await Promise.all(this.#watched.map((node) => this.#check(node)))
-    for (const node of this.#watched) this.#again(node)
+    await Promise.all(this.#watched.map((node) => node.check()))
+    for (const node of this.#watched) node.watch(this.#pollMs)
   }
 
   stop(): void {
-    this.#stopped = true
-    for (const timer of this.#timers) clearTimeout(timer)
+    for (const node of this.#watched) node.stop()
   }
 
   /** Nodes that answer now. */
   live(): ShardedNode[] {
     return this.#watched.flatMap(({ live }) => live ?? [])
+  }
+
+  /** What the nodes store; undefined until one has answered. */
+  network(): StorageNetwork | undefined {
+    return this.#watched.find(({ network }) => network !== undefined)?.network
   }
 
   /** Nodes that hold the finalized file. One that does not say so in time is left out. */
@@ -68,36 +51,6 @@ export class NodeDirectory {
 
   /** URLs of all nodes, with whether each answers. */
   all(): { url: string; live: boolean }[] {
-    return this.#watched.map(({ client, live }) => ({ url: client.url, live: live !== undefined }))
-  }
-
-  async #check(node: Watched): Promise<void> {
-    const { client } = node
-    const options = { signal: AbortSignal.timeout(ANSWER_MS), retries: 0 }
-    const asked = performance.now()
-    try {
-      await client.status(options)
-      const latency = Math.max(1, Math.round(performance.now() - asked))
-      const config = await client.shardConfig(options)
-      if (!node.live) this.#options.log.info({ node: client.url, ...config }, 'a storage node is up')
-      node.live = { url: client.url, config, latency, since: node.live?.since ?? Math.floor(Date.now() / 1000) }
-      node.silences = 0
-    } catch (error) {
-      node.silences++
-      const slow = options.signal.aborted && node.silences < SILENCES
-      if (!node.live || slow) return
-      node.live = undefined
-      this.#options.log.warn({ node: client.url, reason: (error as Error).message }, 'a storage node does not answer: no client is sent to it')
-    }
-  }
-
-  #again(node: Watched): void {
-    if (this.#stopped) return
-    const timer = setTimeout(async () => {
-      this.#timers.delete(timer)
-      await this.#check(node)
-      this.#again(node)
-    }, this.#options.pollMs)
-    this.#timers.add(timer)
+    return this.#watched.map(({ url, live }) => ({ url, live: live !== undefined }))
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { rpcMethod } from '../../runtime/jsonrpc.ts'
+import type { Discovery } from './discovery.ts'
 import type { NodeDirectory } from './node-directory.ts'
 
 const root = z
@@ -10,11 +11,11 @@ const root = z
   .describe('root')
 
 /** The JSON-RPC methods by which clients find nodes. */
-export function rpcMethods(directory: NodeDirectory) {
+export function rpcMethods(directory: NodeDirectory, discovery: Discovery | undefined) {
   return {
-    /** Clients use only the trusted ones; nodes that nobody vouches for are not looked for. */
-    indexer_getShardedNodes: rpcMethod(z.tuple([]), () => ({ trusted: directory.live(), discovered: [] })),
-    /** Empty rather than null when nobody has the file: an older client can't read null. */
+    /** Clients use only the trusted ones, which the operator vouches for. */
+    indexer_getShardedNodes: rpcMethod(z.tuple([]), () => ({ trusted: directory.live(), discovered: discovery?.live() ?? [] })),
+    /** Trusted ones only: not every client verifies what it downloads. Empty rather than null when nobody has the file: an older client can't read null. */
     indexer_getFileLocations: rpcMethod(z.tuple([root]), (root) => directory.holding(root)),
     /** Places by IP address: none are known here. */
     indexer_getNodeLocations: rpcMethod(z.tuple([]), () => ({})),

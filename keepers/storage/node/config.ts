@@ -21,6 +21,8 @@ export const schema = z.object({
     .describe('part of the log that is stored, as <id>/<count>'),
   peers: z.array(url()).default([]).describe('storage nodes that missing files are fetched from'),
   indexer: url().optional().describe('indexer to ask for more such nodes'),
+  publicUrl: url().optional().describe('where others reach this node; announced to the indexer'),
+  announceMs: z.int().min(50).default(30_000).describe('how often it is announced, in ms'),
   maxInflightBytes: z.int().min(16_777_216).default(134_217_728).describe('bytes of requests that are read at the same time; others wait'),
   earlyBytes: z.int().min(0).default(268_435_456).describe('bytes of small files that are kept before their submission is seen'),
   reserveBytes: z.int().min(0).default(134_217_728).describe('bytes of the disk that are left free: without room for its database a node stops'),

@@ -6,6 +6,7 @@ import { jsonRpc } from '../../runtime/jsonrpc.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { openWallet } from '../../runtime/wallet.ts'
 import { Adoption } from './adoption.ts'
+import { announcement } from './announcement.ts'
 import { schema } from './config.ts'
 import { Downloads } from './downloads.ts'
 import { FileStore } from './file-store.ts'
@@ -67,6 +68,9 @@ export const storageNode = defineKeeper({
     const scrub = new Scrub({ submissions, store, finality, leases, upToDate, log })
     const rounds = createRounds({ db, config, submissions, store, uploads, finality, replication, scrub, leases, receipts, now, log })
 
+    const announced =
+      indexer && config.publicUrl ? { announce: announcement({ indexer, publicUrl: config.publicUrl, everyMs: config.announceMs, log }) } : undefined
+
     const ready = async () => (follower ? follower.problem() : 'not started')
     const http = runtime.http({ host: config.host, port: config.port, ready, bodyLimit: BODY_LIMIT, maxBodyBytes: config.maxInflightBytes })
     const context = { submissions, store, uploads, downloads, leases, receipts, flowLog, shard }
@@ -111,8 +115,8 @@ export const storageNode = defineKeeper({
         })
         const block = await chain.block(Math.max(0, follower.position()))
         if (block && synced.time === 0) Object.assign(synced, { number: block.number, hash: block.hash, time: block.timestamp })
-        await startUpkeep(await runtime.queue('upkeep', { attempts: 1, graceMs: 2000 }), rounds)
         await http.listen()
+        await startUpkeep(await runtime.queue('upkeep', { attempts: 1, graceMs: 2000 }), { ...rounds, ...announced })
       },
       async stop() {
         await http.close()

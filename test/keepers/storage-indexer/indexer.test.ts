@@ -74,7 +74,7 @@ describe('storage indexer', function () {
     const stopped = Date.now()
     await eventually('the node is dropped', async () => (await rpc(index.url, 'indexer_getShardedNodes')).result.trusted.length === 1)
     expect(Date.now() - stopped).to.be.below(5000)
-    expect(await (await fetch(`${index.url}/nodes`)).json()).to.deep.include({ url: nodes[0]!.url, live: false })
+    expect(await (await fetch(`${index.url}/nodes`)).json()).to.deep.include({ url: nodes[0]!.url, live: false, trusted: true })
     expect(urls(await locations(file.root))).to.deep.equal([nodes[1]!.url])
     const served = await fetch(`${index.url}/file?root=${file.root}`)
     expect(Buffer.from(await served.arrayBuffer()).equals(file.bytes)).to.equal(true)

@@ -55,12 +55,13 @@ export async function runKeeper(definition: KeeperDefinition<any>, config: objec
 }
 
 /** A chain with the storage contracts, and as many nodes as a test starts on it. */
-export async function startStorage({ profile = PROFILES.local! } = {}) {
+export async function startStorage({ profile = PROFILES.local!, chainId = 31337 } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'perigee-node-'))
-  const chain = await startChain()
+  const chain = await startChain({ chainId })
   const provider = connect(chain.url)
   const wallet = (i: number) => new Wallet(chain.accounts[i]!.privateKey, provider)
-  const contracts = await deploy({ signer: wallet(1), profile, book: await openBook(wallet(1), join(folder, 'deployments')) })
+  const deployTo = async (book: string) => deploy({ signer: wallet(1), profile, book: await openBook(wallet(1), join(folder, book)) })
+  const contracts = await deployTo('deployments')
   const flow = Flow__factory.connect(contracts.Flow!, wallet(6))
   const market = StorageMarket__factory.connect(contracts.StorageMarket!, wallet(6))
   const price = await market.pricePerSector()
@@ -75,6 +76,7 @@ export async function startStorage({ profile = PROFILES.local! } = {}) {
     flow,
     market,
     folder,
+    deployTo,
 
     config: (overrides: object = {}) => ({ ...QUICK, rpcUrl: chain.url, flow: contracts.Flow!, privateKey: chain.accounts[2]!.privateKey, ...overrides }),
 
