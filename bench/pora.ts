@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { createBLAKE2b, createKeccak, type IHasher } from 'hash-wasm'
 import { loadKernel } from '../codec/index.ts'
 import { type Draw, draws, Evaluator, type PoraTask, rangeDigest, recallRange } from '../protocol/storage/pora.ts'

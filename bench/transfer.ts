@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { execFile } from 'node:child_process'
 import { createCipheriv, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Interface, ZeroAddress } from 'ethers'
 import { type AccessManager, AccessManager__factory, TimelockController__factory } from '../typechain-types/index.ts'
 import type { Deployer } from './deployer.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Signer } from 'ethers'
 import { deployAccess, handOver } from './access.ts'
 import { AddressBook } from './address-book.ts'

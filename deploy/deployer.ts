@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type ContractFactory, type ContractTransactionResponse, getCreateAddress, type Provider, type Signer } from 'ethers'
 import { ERC1967Proxy__factory } from '../typechain-types/index.ts'
 import type { AddressBook } from './address-book.ts'

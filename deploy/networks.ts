@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { JsonRpcProvider } from 'ethers'
 
 /** Public networks that the same deployment runs on, given a key. */

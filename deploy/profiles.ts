@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { parseEther } from 'ethers'
 import type { AccessParameters } from './access.ts'
 import type { StorageParameters } from './storage.ts'

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 import type { Interface } from 'ethers'
 import { type AccessManager, Flow__factory, PoraMine__factory, StorageMarket__factory, StorageRewards__factory } from '../typechain-types/index.ts'
 import { allow, type GovernedContract } from './access.ts'

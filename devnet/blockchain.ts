@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import PQueue from 'p-queue'
 import { Evm, quantity } from './evm.ts'
 import { type Call, type Entry, Journal } from './journal.ts'

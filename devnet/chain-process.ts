@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { pino } from 'pino'
 import { type Chain, type ChainOptions, startChain } from './chain.ts'
 import { answerParent } from './child.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { HDNodeWallet, Mnemonic } from 'ethers'
 import type { Logger } from 'pino'
 import { Blockchain } from './blockchain.ts'

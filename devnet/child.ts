@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, fork } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'

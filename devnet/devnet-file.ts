@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import type { Account } from './chain.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { ZeroHash } from 'ethers'
 import { createHardhatRuntimeEnvironment } from 'hardhat/hre'
 import type { EthereumProvider } from 'hardhat/types/providers'

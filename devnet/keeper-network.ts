@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Backend, createRuntime, type Keeper, type Runtime } from '../keepers/runtime/keeper.ts'
 import type { Log } from '../keepers/runtime/log.ts'
 import type { ServiceUrls } from './devnet-file.ts'

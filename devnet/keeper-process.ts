@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Backend, openBackend } from '../keepers/runtime/keeper.ts'
 import { createLog } from '../keepers/runtime/log.ts'
 import { answerParent } from './child.ts'

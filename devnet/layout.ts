@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path'
 
 /** Where a local network keeps its files. All of it goes with `--reset`. */

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { DevnetFile } from './devnet-file.ts'
 import { LocalNetwork } from './network.ts'
 import { readOptions } from './options.ts'

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 /** Modules that a local network can run; `--only` chooses. */
 export const MODULES = ['storage'] as const
 export type Module = (typeof MODULES)[number]

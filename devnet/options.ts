@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command, InvalidArgumentError } from 'commander'
 import { DEFAULT_PORT_BASE, portsFrom } from './layout.ts'
 import { MODULES, type Module } from './modules.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { randomInt } from 'node:crypto'
 import { type AddressInfo, createServer } from 'node:net'
 import { type Ports, portsFrom } from './layout.ts'

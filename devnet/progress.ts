@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 const terminal = process.stdout.isTTY
 const CLEAR_LINE = '\r\x1b[K'
 

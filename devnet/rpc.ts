@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import cors from '@fastify/cors'
 import Fastify from 'fastify'
 import { createJSONRPCErrorResponse, createJSONRPCSuccessResponse, isJSONRPCID, JSONRPCErrorCode, JSONRPCServer } from 'json-rpc-2.0'

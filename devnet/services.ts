@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
 import { indexer } from '../keepers/storage/indexer/keeper.ts'

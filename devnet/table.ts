@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import Table from 'cli-table3'
 import type { Account } from './chain.ts'
 import type { DevnetFile } from './devnet-file.ts'

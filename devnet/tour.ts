@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { randomFillSync } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Our SDK on the same network: node --import ./scripts/ts.mjs examples/sdk.ts <file>
 import { JsonRpcProvider, Wallet } from 'ethers'
 import { download, findNetwork, upload } from '../sdk/index.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type ContractRunner, Interface, isCallException, isError, type TransactionReceipt, type TransactionResponse } from 'ethers'
 import {
   type IFlow,

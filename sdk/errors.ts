@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /** What went wrong, in the terms a program can act on. The CLI turns each into an exit code. */
 export type ErrorCode =
   /** The call was malformed: a bad argument, a missing option. */

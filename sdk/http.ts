@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import pRetry, { AbortError } from 'p-retry'
 import { Agent, type Dispatcher, request } from 'undici'
 import { PerigeeError, reasonOf } from './errors.ts'

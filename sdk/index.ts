@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 export type { DecryptionKeys, Recipient } from '../protocol/storage/encryption.ts'
 export { type Contracts, connectFlow, contractNamed, type StorageContracts } from './contracts.ts'
 export { type ErrorCode, PerigeeError } from './errors.ts'

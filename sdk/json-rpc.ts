@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { createJSONRPCRequest, type JSONRPCErrorResponse } from 'json-rpc-2.0'
 import type { Dispatcher } from 'undici'
 import type { ZodType } from 'zod'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { explained } from './failure.ts'
 
 export default explained<{ profile: string; book: string }>(async ({ profile: name, book: folder }, hre) => {

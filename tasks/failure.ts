@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { HardhatPluginError } from 'hardhat/plugins'
 import type { NewTaskActionFunction } from 'hardhat/types/tasks'
 

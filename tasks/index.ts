@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { task } from 'hardhat/config'
 import type { TaskDefinition } from 'hardhat/types/tasks'
 

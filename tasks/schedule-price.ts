@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { explained } from './failure.ts'
 
 export default explained<{ price: string; book: string; proposal: boolean }>(async ({ price, book: folder, proposal }, hre) => {

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { HardhatEthers, HardhatEthersSigner } from '@nomicfoundation/hardhat-ethers/types'
 import { isReserved } from '../deploy/networks.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { NewTaskActionFunction } from 'hardhat/types/tasks'
 
 /** Bytes of code a contract may have (EIP-170). */

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type BytesLike, type ContractTransactionResponse, getBytes, type Signer } from 'ethers'
 import { network } from 'hardhat'
 import { loadKernel } from '../../codec/index.ts'

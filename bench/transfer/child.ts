@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // One transfer in a process of its own, so that its CPU time and its memory are its alone. Prints what it took as JSON.
 import { existsSync, readFileSync, writeSync } from 'node:fs'
 import { JsonRpcProvider, Wallet } from 'ethers'

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 /** Thrown to those who waited too long. */
 export class Busy extends Error {
   override readonly name = 'Busy'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { FetchRequest, JsonRpcProvider, Network } from 'ethers'
 import pRetry from 'p-retry'
 import { maskUrl } from './config.ts'

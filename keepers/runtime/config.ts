@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { getAddress, isAddress } from 'ethers'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kysely } from 'kysely'
 import type { Database } from './database.ts'
 import type { RuntimeTables } from './tables.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { types as pgliteTypes } from '@electric-sql/pglite'
 import { runMigrations } from 'bullmq'
 import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { BlockList } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'

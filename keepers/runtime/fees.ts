@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Provider } from 'ethers'
 
 /** Fee fields of a transaction, in wei per gas: EIP-1559, or the single price of chains without it. */

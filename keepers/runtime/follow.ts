@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log as ChainLog, Filter } from 'ethers'
 import type { Transaction as DatabaseTransaction } from 'kysely'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { AddressInfo } from 'node:net'
 import cors from '@fastify/cors'
 import { type FastifyInstance, fastify, LogController } from 'fastify'

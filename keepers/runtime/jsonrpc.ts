@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { createJSONRPCErrorResponse, isJSONRPCID, JSONRPCErrorCode, type JSONRPCRequest, JSONRPCServer } from 'json-rpc-2.0'
 import type { Registry } from 'prom-client'

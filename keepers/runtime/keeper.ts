@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { mkdirSync } from 'node:fs'
 import type { Wallet } from 'ethers'
 import type { Registry } from 'prom-client'

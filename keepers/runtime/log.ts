@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Logger, pino } from 'pino'
 
 export type Log = Logger

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { EventEmitter } from 'node:events'
 import { statfsSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Job as BullJob, Queue as BullQueue, type ConnectionOptions, createPostgresBackend, DelayedError, UnrecoverableError, Worker } from 'bullmq'
 import type { Registry } from 'prom-client'
 import type { Postgres } from './database.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type ErrorDescription, type Interface, isHexString } from 'ethers'
 
 /** A call the contract refused, in simulation or on chain, with its custom error decoded when an interface knows it. */

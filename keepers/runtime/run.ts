@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { ConfigError, configHelp, loadConfig, printableConfig } from './config.ts'
 import { createRuntime, type KeeperDefinition, openBackend } from './keeper.ts'
 import { createLog, type Log } from './log.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatEther, type Interface, keccak256, Transaction, type TransactionReceipt, type TransactionRequest, type Wallet } from 'ethers'
 import PQueue from 'p-queue'

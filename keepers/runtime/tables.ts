@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type ColumnType, type Generated, type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 

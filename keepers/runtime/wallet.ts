@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs'
 import { type Provider, Wallet } from 'ethers'
 import { ConfigError } from './config.ts'

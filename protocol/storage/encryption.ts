@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /**
  * Client-side encryption of files, in the format of the public storage clients: a header, then AES-256-CTR.
  *

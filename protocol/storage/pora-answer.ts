@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kernel } from '../../codec/index.ts'
 import { draws, Evaluator, type PoraTask, shardMask } from './pora.ts'
 import { SEAL_SECTORS, unseal } from './sealing.ts'

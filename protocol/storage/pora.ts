@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { hash } from 'node:crypto'
 import type { Kernel } from '../../codec/index.ts'
 import { LOAD_SECTORS, LOAD_SIZE, SEAL_SIZE, word } from './sealing.ts'

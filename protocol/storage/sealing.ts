@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kernel } from '../../codec/index.ts'
 
 /** Bytes of a seal, the unit that is sealed and proven. */

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /**
  * Key-value streams as submissions of the storage log: what is in the file and in its tags, byte for byte as the public clients write it.
  *

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command, Option } from 'commander'
 import { z } from 'zod'
 import { PerigeeError, reasonOf } from '../errors.ts'

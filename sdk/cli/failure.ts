@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type ErrorCode, PerigeeError } from '../errors.ts'
 
 const EXIT_CODES: Record<ErrorCode, number> = { FAILED: 1, REMOTE: 1, USAGE: 2, NOT_FOUND: 3, VERIFICATION_FAILED: 4, NETWORK: 5, TIMEOUT: 5, CHAIN: 6 }

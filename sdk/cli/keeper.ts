@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { dirname, join } from 'node:path'

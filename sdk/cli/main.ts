@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command, CommanderError } from 'commander'
 import project from '../../package.json' with { type: 'json' }
 import { devnetCommand } from './devnet.ts'

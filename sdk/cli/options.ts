@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { JsonRpcProvider } from 'ethers'
 import type { IFlow } from '../../typechain-types/index.ts'

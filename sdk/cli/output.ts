@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import CliTable from 'cli-table3'
 
 /** Prints a result: as JSON for programs, else what `text` makes of it. Amounts become decimal strings in JSON. */

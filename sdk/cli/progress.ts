@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Presets, SingleBar } from 'cli-progress'
 import { bytes } from './output.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { createReadStream, createWriteStream } from 'node:fs'
 import { access, type FileHandle, link, open, rename, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'

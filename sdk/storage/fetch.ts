@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { threadKernel } from '../../codec/index.ts'
 import { HASH_SIZE, SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
 import { chunksInSegment } from '../../protocol/storage/file-shape.ts'

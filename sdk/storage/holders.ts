@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { SEGMENT_CHUNKS } from '../../protocol/storage/constants.ts'
 import { type FileShape, fileShape } from '../../protocol/storage/file-shape.ts'
 import { FileTree, rootOfNodes, type SubmissionNode } from '../../protocol/storage/merkle.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { PerigeeError } from '../errors.ts'
 import { http, readError } from '../http.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { type CallOptions, JsonRpc } from '../json-rpc.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { isCallException } from 'ethers'
 import { chainError, type StorageContracts } from '../contracts.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { isValidShard, type Shard } from '../../protocol/storage/shard.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'

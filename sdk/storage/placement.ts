@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { coverOf, type Shard } from '../../protocol/storage/shard.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import { IndexerClient, type NodeLocation } from './indexer-client.ts'

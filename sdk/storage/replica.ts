@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { SEGMENT_CHUNKS, SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
 import type { FileTree } from '../../protocol/storage/merkle.ts'
 import type { Shard } from '../../protocol/storage/shard.ts'

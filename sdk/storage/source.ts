@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'

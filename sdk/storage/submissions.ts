@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { rootOfNodes, type SubmissionNode } from '../../protocol/storage/merkle.ts'
 import { identityOf } from '../../protocol/storage/submission.ts'
 import type { SubmitEvent } from '../../typechain-types/contracts/storage/IFlow.ts'

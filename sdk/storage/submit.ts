@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Signer, toNumber } from 'ethers'
 import { identityOf, type SubmissionData, sectorsOf } from '../../protocol/storage/submission.ts'
 import type { SubmitEvent } from '../../typechain-types/contracts/storage/IFlow.ts'

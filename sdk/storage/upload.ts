@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Signer } from 'ethers'
 import { SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
 import type { Recipient } from '../../protocol/storage/encryption.ts'

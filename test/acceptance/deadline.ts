@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 /** The public clients never give up by themselves: fails a call of theirs that has not ended in time. */
 export async function within<T>(seconds: number, what: string, call: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>()

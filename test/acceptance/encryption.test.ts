@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Client-side encryption between the public client (1.2.8) and ours, over the network.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

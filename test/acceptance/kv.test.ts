@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // Key-value streams as the public clients write and read them.
 import assert from 'node:assert/strict'
 import * as current from '@0gfoundation/0g-ts-sdk'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 // The public storage clients, as npm installs them, against the local network. They do not verify what they download: roots are
 // recomputed here.
 import assert from 'node:assert/strict'

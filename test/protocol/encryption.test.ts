@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { createECDH } from 'node:crypto'
 import * as client from '@0gfoundation/0g-ts-sdk'
 import { expect } from 'chai'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai'
 import { loadKernel } from '../../codec/index.ts'
 import { draws, Evaluator, padSeed, rangeDigest, recallRange, shardTarget } from '../../protocol/storage/pora.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import * as client from '@0gfoundation/0g-ts-sdk'
 import { expect } from 'chai'
 import { concat, getBytes, hexlify, sha256, toUtf8Bytes } from 'ethers'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { StreamDataBuilder } from '../../protocol/storage/streams.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { loadKernel } from '../../codec/index.ts'
 import { draws, Evaluator, type PoraTask, rangeDigest, recallRange, shardTarget } from '../../protocol/storage/pora.ts'
 import { answerArgument, type PoraAnswer } from '../../protocol/storage/pora-answer.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fastify } from 'fastify'
 import { hex } from './pora-vectors.ts'

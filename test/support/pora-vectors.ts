@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kernel } from '../../codec/index.ts'
 import { type PoraTask, type RecallRange, rangeDigest } from '../../protocol/storage/pora.ts'
 import type { PoraAnswer } from '../../protocol/storage/pora-answer.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kernel } from '../../codec/index.ts'
 
 /** The nodes of a tree, level by level from `leaves` up to its root. */

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { commonFields } from '../../runtime/config.ts'
 

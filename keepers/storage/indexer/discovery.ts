@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import type { Dispatcher } from 'undici'
 import { type ShardedNode, type StorageNetwork, WatchedNode } from './watched-node.ts'

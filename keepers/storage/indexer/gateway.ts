@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { jsonRpc } from '../../runtime/jsonrpc.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { gauge } from '../../runtime/metrics.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { runKeeper } from '../../runtime/run.ts'
 import { indexer } from './keeper.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import { ANSWER_MS, type ShardedNode, type StorageNetwork, WatchedNode } from './watched-node.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector } from 'undici'

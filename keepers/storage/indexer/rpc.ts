@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { rpcMethod } from '../../runtime/jsonrpc.ts'
 import type { Discovery } from './discovery.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /** Who may write what, as of a submission: every question is about the state after submission `upTo`. */
 import { hexlify } from 'ethers'
 import { CONTROL_OPS, type ControlOp, controlClass } from '../../../protocol/storage/streams.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /** Writing decisions down. */
 import type { Selectable } from 'kysely'
 import { controlClass } from '../../../protocol/storage/streams.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /** Gets the files of submissions from the storage network into the database, every segment verified against the root. */
 import PQueue from 'p-queue'
 import { PerigeeError, reasonOf } from '../../../sdk/errors.ts'

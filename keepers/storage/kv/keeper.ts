@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { jsonRpc } from '../../runtime/jsonrpc.ts'
 import { defineKeeper, type Keeper, type Runtime } from '../../runtime/keeper.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /** The part of the storage log that concerns streams: what was submitted, in which order, and what depends on what. */
 import type { Log } from 'ethers'
 import { rootOfNodes } from '../../../protocol/storage/merkle.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Counter, Registry } from 'prom-client'
 import { counter, gauge } from '../../runtime/metrics.ts'
 import { progress } from './log.ts'

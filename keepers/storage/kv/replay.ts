@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Provider } from 'ethers'
 import { decodeStreamData, type StreamData, StreamDataError } from '../../../protocol/storage/streams.ts'

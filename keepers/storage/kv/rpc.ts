@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { RpcError, type RpcMethod, rpcMethod } from '../../runtime/jsonrpc.ts'
 import { accessAt } from './access.ts'

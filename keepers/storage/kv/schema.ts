@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { type Generated, type Kysely, sql, type Transaction } from 'kysely'
 import type { Migration } from 'kysely/migration'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 /** Reading streams as of a submission. Keys sort bytewise; deleted keys are absent. */
 import { sql } from 'kysely'
 import { headOf, type KvDatabase, PART_SIZE } from './schema.ts'

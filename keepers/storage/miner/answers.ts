@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatEther, hexlify } from 'ethers'
 import PQueue from 'p-queue'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { getBytes } from 'ethers'
 import { LOAD_SEALS, LOAD_SECTORS, SEAL_SECTORS } from '../../../protocol/storage/sealing.ts'
 import type { Flow } from '../../../typechain-types/index.ts'

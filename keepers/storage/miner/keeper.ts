@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path'
 import { getBytes, ZeroAddress } from 'ethers'
 import { loadKernel } from '../../../codec/index.ts'

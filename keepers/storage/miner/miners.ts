@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Worker } from 'node:worker_threads'
 import type { Registry } from 'prom-client'
 import type { Log } from '../../runtime/log.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'

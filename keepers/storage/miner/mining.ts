@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises'
 import { keccak256 } from 'ethers'
 import type { Kernel } from '../../../codec/index.ts'

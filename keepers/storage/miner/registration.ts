@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { PoraMine } from '../../../typechain-types/index.ts'
 import type { Sender } from '../../runtime/sender.ts'
 

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { hash } from 'node:crypto'
 import { LOAD_SEALS, LOAD_SIZE } from '../../../protocol/storage/sealing.ts'
 

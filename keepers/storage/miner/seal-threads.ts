@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import PQueue from 'p-queue'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { parentPort } from 'node:worker_threads'
 import { loadKernel } from '../../../codec/index.ts'
 import { LOAD_SEALS, LOAD_SECTORS, SEAL_SIZE, seal } from '../../../protocol/storage/sealing.ts'

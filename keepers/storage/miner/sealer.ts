@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Registry } from 'prom-client'
 import { LOAD_SECTORS, LOAD_SIZE } from '../../../protocol/storage/sealing.ts'
 import type { Shard } from '../../../protocol/storage/shard.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { getBytes, toBeHex } from 'ethers'
 import type { Kernel } from '../../../codec/index.ts'
 import { type PoraTask, rangeDigest, recallRange, shardTarget } from '../../../protocol/storage/pora.ts'

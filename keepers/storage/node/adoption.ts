@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Submission, Submissions } from './submissions.ts'
 
 /** Submissions read at once. */

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { IndexerClient } from '../../../sdk/storage/indexer-client.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Round } from './upkeep.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import { CHUNK_SIZE, SEGMENT_CHUNKS, SEGMENT_SIZE } from '../../../protocol/storage/constants.ts'
 import type { FileStore } from './file-store.ts'

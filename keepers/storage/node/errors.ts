@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Clients decide by these texts whether an upload is done, to be repeated or lost: they are part of the protocol.
 
 export const ALREADY_FINALIZED = 'already uploaded and finalized'

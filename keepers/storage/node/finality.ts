@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import type { Shard } from '../../../protocol/storage/shard.ts'
 import { type FileStore, keyId } from './file-store.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { hexlify } from 'ethers'
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'

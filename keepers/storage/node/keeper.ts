@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { join } from 'node:path'
 import { IndexerClient } from '../../../sdk/storage/indexer-client.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'

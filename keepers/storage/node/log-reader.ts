@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Log, LogDescription } from 'ethers'
 import type { Transaction } from 'kysely'
 import { IFlow__factory, IStorageMarket__factory } from '../../../typechain-types/index.ts'

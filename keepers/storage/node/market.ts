@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { IFlow__factory, type IStorageMarket, IStorageMarket__factory } from '../../../typechain-types/index.ts'
 import { type Chain, shortMessage } from '../../runtime/chain.ts'
 import { ConfigError } from '../../runtime/config.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kysely } from 'kysely'
 import type { Registry } from 'prom-client'
 import { gauge } from '../../runtime/metrics.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Wallet } from 'ethers'
 import type { Kysely } from 'kysely'
 import { type KeptReceipt, signKept } from '../../../protocol/storage/kept.ts'

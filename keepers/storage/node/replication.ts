@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import { SEGMENT_SIZE } from '../../../protocol/storage/constants.ts'
 import type { IndexerClient } from '../../../sdk/storage/indexer-client.ts'

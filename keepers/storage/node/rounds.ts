@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 import type { Kysely } from 'kysely'
 import PQueue from 'p-queue'
 import type { Logger } from 'pino'

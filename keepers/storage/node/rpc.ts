@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod'
 import { CHUNK_SIZE, SEGMENT_CHUNKS } from '../../../protocol/storage/constants.ts'
 import { fileShape } from '../../../protocol/storage/file-shape.ts'

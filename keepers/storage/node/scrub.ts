@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import { type FileStore, type FoundFile, keyId } from './file-store.ts'
 import type { Finality } from './finality.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { CHUNK_SIZE, SEGMENT_CHUNKS, SEGMENT_SIZE } from '../../../protocol/storage/constants.ts'
 import type { FileShape } from '../../../protocol/storage/file-shape.ts'
 import type { Shard } from '../../../protocol/storage/shard.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { threadKernel } from '../../../codec/index.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kysely, Selectable, Transaction } from 'kysely'
 import { rootOfNodes, type SubmissionNode } from '../../../protocol/storage/merkle.ts'
 import type { SubmissionTable, Tables } from './schema.ts'

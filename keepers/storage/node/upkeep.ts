@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Queue } from '../../runtime/queue.ts'
 
 /** Periodic work: runs until done or told to stop, and is harmless to repeat. */

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { CHUNK_SIZE } from '../../../protocol/storage/constants.ts'
 import { fileShape } from '../../../protocol/storage/file-shape.ts'
 import { type SegmentProof, verifySegmentProof } from '../../../protocol/storage/merkle.ts'

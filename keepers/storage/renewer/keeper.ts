@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { IFlow__factory, IStorageMarket__factory } from '../../../typechain-types/index.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'

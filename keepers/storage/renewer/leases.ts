@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Kysely, Transaction } from 'kysely'
 import { IFlow__factory } from '../../../typechain-types/index.ts'
 import type { LogRange } from '../../runtime/follow.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino'
 import type { IStorageMarket } from '../../../typechain-types/index.ts'
 import type { Chain } from '../../runtime/chain.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { type DownloadResult, download } from '../../storage/download.ts'
 import { interruptible, logOf, type NetworkFlags, networkOf, nodesOf, withNetworkOptions } from '../options.ts'

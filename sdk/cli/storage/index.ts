@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { getCommand } from './get.ts'
 import { infoCommand } from './info.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises'
 import type { DecryptionKeys } from '../../../protocol/storage/encryption.ts'
 import { PerigeeError } from '../../errors.ts'

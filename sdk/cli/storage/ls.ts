@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command, InvalidArgumentError } from 'commander'
 import { isAddress } from 'ethers'
 import { connectFlow } from '../../contracts.ts'

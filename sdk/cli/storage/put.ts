@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { formatEther, getBytes, isHexString } from 'ethers'
 import type { Recipient } from '../../../protocol/storage/encryption.ts'

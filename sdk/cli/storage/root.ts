@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import type { FileTree } from '../../../protocol/storage/merkle.ts'
 import { sectorsOf } from '../../../protocol/storage/submission.ts'

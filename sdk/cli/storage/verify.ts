@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander'
 import { PerigeeError } from '../../errors.ts'
 import { auditHolder } from '../../storage/download.ts'

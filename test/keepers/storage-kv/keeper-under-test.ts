@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRuntime, openBackend } from '../../../keepers/runtime/keeper.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai'
 import type { Postgres } from '../../../keepers/runtime/database.ts'
 import { StreamDataBuilder, tagsOfStreams } from '../../../protocol/storage/streams.ts'

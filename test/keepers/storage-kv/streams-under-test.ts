@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastify from 'fastify'
