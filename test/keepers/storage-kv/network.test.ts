@@ -159,7 +159,7 @@ describe('the KV keeper on a network', function () {
     const kv = await start({ nodes: [`http://127.0.0.1:${nowhere}`], dataWaitSeconds: 0 }, at)
     while (!(await (await fetch(`${kv.url}/metrics`)).text()).includes('kv_downloads_total{outcome="unreachable"')) await sleep(20)
     expect(await kv.client.transactionResult(seq)).to.equal(undefined)
-    expect(await kv.keeper.ready()).to.match(/^submission \d+ waits for its data: the storage network cannot be reached$/)
+    while (!/^submission \d+ waits for its data: the storage network cannot be reached$/.test((await kv.keeper.ready()) ?? '')) await sleep(20)
     await stop(kv)
 
     const again = await start({ dataWaitSeconds: 0 }, at)
