@@ -38,7 +38,9 @@ describe('tasks, as an operator runs them', function () {
   /** `npx hardhat <task> …` */
   const hardhat = (...args: string[]) =>
     new Promise<Run>((resolve) => {
-      const env = { ...process.env, DEVNET_RPC_URL: chain.url, HARDHAT_DISABLE_TELEMETRY: 'true', NO_COLOR: '1' }
+      // Only what an operator's shell has: where CI variables are set, Hardhat adds its stack traces to every error.
+      const { PATH, HOME, TMPDIR } = process.env
+      const env = { PATH, HOME, TMPDIR, DEVNET_RPC_URL: chain.url, HARDHAT_DISABLE_TELEMETRY: 'true', NO_COLOR: '1' }
       const child = execFile(process.execPath, ['node_modules/hardhat/dist/src/cli.js', ...args], { cwd: ROOT, env }, (_, out, err) =>
         resolve({ code: child.exitCode ?? -1, output: out + err }),
       )
