@@ -7,6 +7,8 @@ export function layout(folder: string) {
     journal: join(folder, 'chain.jsonl'),
     deployments: join(folder, 'deployments'),
     keepers: join(folder, 'keepers'),
+    /** The makers of the simulated enclaves of this network, and of no other. */
+    tee: join(folder, 'tee'),
     logs: join(folder, 'logs'),
     /** Tells others where everything is; there while the network is up. */
     devnet: join(folder, 'devnet.json'),
@@ -14,26 +16,35 @@ export function layout(folder: string) {
 }
 export type Layout = ReturnType<typeof layout>
 
-/** Ports, as distances from `--port-base`. A service keeps its own whichever others are started. */
-const PORTS = { chain: 0, storageNodes: 10, storageIndexer: 20, kv: 21, storageMiner: 22 } as const
+/** Who listens, and on which port counted from `--port-base`: a service keeps its own whichever others are started. */
+const PORTS = {
+  chain: { is: 'chain', at: [0] },
+  storageNodes: { is: 'storage node', at: [10, 11] },
+  storageIndexer: { is: 'storage indexer', at: [20] },
+  kv: { is: 'key-value store', at: [21] },
+  storageMiner: { is: 'storage miner', at: [22] },
+  computeProviders: { is: 'compute provider', at: [30, 31] },
+  computeTuning: { is: 'fine-tuning provider', at: [32] },
+  computeGateway: { is: 'compute gateway', at: [33] },
+  collateral: { is: 'collateral keeper', at: [40] },
+} as const
 
-export interface Ports {
-  chain: number
-  storageNodes: number[]
-  storageIndexer: number
-  kv: number
-  storageMiner: number
-}
+type Listener = keyof typeof PORTS
+
+/** The ports of each kind of service; most are one of a kind. */
+export type Ports = Record<Listener, number[]>
 
 export const DEFAULT_PORT_BASE = 8545
-export const STORAGE_NODES = 2
+/** How far the last port is from the first. */
+export const PORT_SPAN = Math.max(...Object.values(PORTS).flatMap(({ at }) => at))
 
 export function portsFrom(base: number): Ports {
-  return {
-    chain: base + PORTS.chain,
-    storageNodes: Array.from({ length: STORAGE_NODES }, (_, i) => base + PORTS.storageNodes + i),
-    storageIndexer: base + PORTS.storageIndexer,
-    kv: base + PORTS.kv,
-    storageMiner: base + PORTS.storageMiner,
-  }
+  return Object.fromEntries(Object.entries(PORTS).map(([kind, { at }]) => [kind, at.map((distance) => base + distance)])) as Ports
+}
+
+/** Each port with what it is for. */
+export function listeners(ports: Ports): [string, number][] {
+  return Object.entries(PORTS).flatMap(([kind, { is }]) =>
+    ports[kind as Listener].map((port, i, all): [string, number] => [all.length > 1 ? `${is} ${i}` : is, port]),
+  )
 }

@@ -43,7 +43,7 @@ export class LocalNetwork {
     const chainProcess = this.#child<ChainRequest, ChainAnswer>('chain', 'chain-process.ts')
     const keepers = this.#child<KeepersRequest, KeepersAnswer>('keeper', 'keeper-process.ts')
     const [chain] = await Promise.all([
-      step('chain', async () => answered(await chainProcess.ask({ journal: at.journal, port: ports.chain, blockTime }))),
+      step('chain', async () => answered(await chainProcess.ask({ journal: at.journal, port: ports.chain[0]!, blockTime }))),
       step('database', async () => answered(await keepers.ask({ folder: at.keepers }))),
       step('codec and contracts built', () => build(this.#building.signal)),
     ])

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { DEFAULT_PORT_BASE, portsFrom } from './layout.ts'
+import { DEFAULT_PORT_BASE, PORT_SPAN } from './layout.ts'
 import { MODULES, type Module } from './modules.ts'
 
 export interface Options {
@@ -36,8 +36,8 @@ function modules(text: string): Module[] {
 
 function port(text: string): number {
   const base = wholeNumber(text)
-  const { storageMiner: last } = portsFrom(base)
-  if (base < 1 || last > 65_535) throw new InvalidArgumentError(`Expected a port between 1 and ${65_535 - (last - base)}.`)
+  const highest = 65_535 - PORT_SPAN
+  if (base < 1 || base > highest) throw new InvalidArgumentError(`Expected a port between 1 and ${highest}.`)
   return base
 }
 

@@ -1,18 +1,11 @@
 import { randomInt } from 'node:crypto'
 import { type AddressInfo, createServer } from 'node:net'
-import { type Ports, portsFrom } from './layout.ts'
+import { listeners, type Ports, portsFrom } from './layout.ts'
 
 /** Fails, with all ports that are taken and what for, before anything is started. */
-export async function requireFree({ chain, storageNodes, storageIndexer, kv, storageMiner }: Ports): Promise<void> {
-  const wanted: [string, number][] = [
-    ['chain', chain],
-    ...storageNodes.map((port, i): [string, number] => [`storage node ${i}`, port]),
-    ['storage indexer', storageIndexer],
-    ['key-value store', kv],
-    ['storage miner', storageMiner],
-  ]
+export async function requireFree(ports: Ports): Promise<void> {
   const taken: string[] = []
-  for (const [what, port] of wanted) if (!(await isFree(port))) taken.push(`${port} (${what})`)
+  for (const [what, port] of listeners(ports)) if (!(await isFree(port))) taken.push(`${port} (${what})`)
   if (taken.length > 0) throw new Error(`ports in use: ${taken.join(', ')}. Stop what uses them, or start with --port-base N`)
 }
 
@@ -23,6 +16,13 @@ export async function freePortBase(): Promise<number> {
     const taken = await requireFree(portsFrom(base)).catch((error: Error) => error)
     if (taken === undefined) return base
   }
+}
+
+/** Free ports for every kind of service, as many as the local network has unless `counts` says otherwise. */
+export async function freePortsFor(counts: Partial<Record<keyof Ports, number>>): Promise<Ports> {
+  const kinds = Object.entries(portsFrom(0)).map(([kind, ports]) => [kind, counts[kind as keyof Ports] ?? ports.length] as const)
+  const free = await freePorts(kinds.reduce((sum, [, count]) => sum + count, 0))
+  return Object.fromEntries(kinds.map(([kind, count]) => [kind, free.splice(0, count)])) as Ports
 }
 
 /** Ports nobody listens on now. */

@@ -48,6 +48,7 @@ export function services(network: NetworkDescription): Service[] {
 
 function storage({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescription): Service[] {
   const url = (port: number) => `http://127.0.0.1:${port}`
+  const [storageIndexer, kv, storageMiner] = [ports.storageIndexer[0]!, ports.kv[0]!, ports.storageMiner[0]!]
   const nodes = ports.storageNodes.map(url)
   const service = (name: string, definition: KeeperDefinition<any>, port: number, config: object, publish?: Service['publish']): Service => ({
     name,
@@ -73,13 +74,13 @@ function storage({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescript
         },
       ),
     ),
-    service('storage/indexer', indexer, ports.storageIndexer, { nodes }, (urls, at) => {
+    service('storage/indexer', indexer, storageIndexer, { nodes }, (urls, at) => {
       urls.storageIndexer = at
     }),
-    service('storage/kv', kvKeeper, ports.kv, { flow: contracts.Flow, indexer: url(ports.storageIndexer) }, (urls, at) => {
+    service('storage/kv', kvKeeper, kv, { flow: contracts.Flow, indexer: url(storageIndexer) }, (urls, at) => {
       urls.kv = at
     }),
-    service('storage/miner', miner, ports.storageMiner, {
+    service('storage/miner', miner, storageMiner, {
       mine: contracts.PoraMine,
       nodeUrl: nodes[0],
       privateKey: accounts[ACCOUNTS.storageMiner]!.privateKey,

@@ -7,7 +7,7 @@ import { connect } from '../../deploy/networks.ts'
 import { PROFILES, type Profile } from '../../deploy/profiles.ts'
 import { type Account, type Chain, startChain } from '../../devnet/chain.ts'
 import { type KeeperNetwork, startKeepers } from '../../devnet/keeper-network.ts'
-import { freePorts } from '../../devnet/ports.ts'
+import { freePortsFor } from '../../devnet/ports.ts'
 import { openBackend } from '../../keepers/runtime/keeper.ts'
 import { createLog } from '../../keepers/runtime/log.ts'
 
@@ -94,13 +94,13 @@ interface StorageSetup {
 async function storageKeepers({ chain, contracts, folder, storage, logLevel }: StorageSetup): Promise<KeeperNetwork> {
   const { nodes = 2, indexer = true, kv = true, miner = false } = storage
   // Keepers are told of each other before they start, so that the system can't be left to choose their ports.
-  const [storageIndexer, kvPort, storageMiner, ...storageNodes] = (await freePorts(3 + nodes)) as [number, number, number, ...number[]]
+  const ports = await freePortsFor({ storageNodes: nodes })
   const wanted = (name: string) => (indexer || name !== 'storage/indexer') && (kv || name !== 'storage/kv') && (miner || name !== 'storage/miner')
   const description = {
     rpcUrl: chain.url,
     accounts: chain.accounts,
     contracts,
-    ports: { chain: 0, storageNodes, storageIndexer, kv: kvPort, storageMiner },
+    ports,
     folder: join(folder, 'keepers'),
     modules: ['storage' as const],
   }
