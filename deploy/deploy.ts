@@ -4,6 +4,7 @@ import { AddressBook } from './address-book.ts'
 import { Deployer, IMPLEMENTATION } from './deployer.ts'
 import { isReserved } from './networks.ts'
 import type { Profile } from './profiles.ts'
+import { deployStake } from './stake.ts'
 import { deployStorage } from './storage.ts'
 
 export interface DeployOptions {
@@ -23,6 +24,7 @@ export async function deploy({ signer, profile, book, onStep }: DeployOptions): 
     )
   const deployer = new Deployer({ signer, book, ...(onStep && { onStep }) })
   const manager = await deployAccess(deployer, profile.access)
+  if (profile.stake) await deployStake(deployer)
   if (profile.storage) await deployStorage(deployer, manager, profile.storage)
   await handOver(deployer, manager, profile.access)
   return Object.fromEntries(Object.entries(book.contracts).filter(([name]) => !name.endsWith(IMPLEMENTATION)))

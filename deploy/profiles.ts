@@ -5,6 +5,8 @@ import type { StorageParameters } from './storage.ts'
 /** What to deploy: a module is deployed when its parameters are there. */
 export interface Profile {
   access: AccessParameters
+  /** Takes no parameters: nobody governs it. */
+  stake?: true
   storage?: StorageParameters
 }
 
@@ -20,6 +22,7 @@ function price(coinsPerTiBMonth: bigint, months: bigint): bigint {
 /** One machine with blocks of a second: every upload of a load (256 KiB) pays a miner within a minute. */
 const local: Profile = {
   access: {},
+  stake: true,
   storage: {
     blocksPerEpoch: 15n,
     pricePerSector: price(1n, 1n),
@@ -47,6 +50,7 @@ const local: Profile = {
 /** A handful of operators with some hundred gigabytes, on a chain with blocks of a few seconds. */
 const small: Profile = {
   access: {},
+  stake: true,
   storage: {
     blocksPerEpoch: 600n,
     pricePerSector: price(8n, 12n),
@@ -72,6 +76,7 @@ const small: Profile = {
 /** The scale and the schedule of the public 0G networks. */
 const mainnet: Profile = {
   access: {},
+  stake: true,
   storage: {
     blocksPerEpoch: 3750n,
     pricePerSector: price(11n, 12n),

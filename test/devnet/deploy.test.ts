@@ -11,6 +11,7 @@ import { PROFILES, type Profile } from '../../deploy/profiles.ts'
 import { type Chain, startChain } from '../../devnet/chain.ts'
 import {
   AccessManager__factory,
+  Bonds__factory,
   Flow__factory,
   PoraMine__factory,
   Roles__factory,
@@ -54,6 +55,7 @@ describe('deploy', () => {
     assert.equal(await rewards.mine(), at.PoraMine)
     assert.equal(await mine.flow(), at.Flow)
     assert.equal(await mine.rewards(), at.StorageRewards)
+    assert.equal(await Bonds__factory.connect(at.Bonds!, provider).MAX_DELAY(), 180n * 86_400n)
     for (const contract of [flow, market, rewards, mine]) assert.equal(await contract.authority(), at.AccessManager)
 
     await (await market.connect(signer).schedulePrice(7n)).wait()
