@@ -1,6 +1,7 @@
 // Runs the tests: Solidity, then every folder of test/ in a process of its own, so that none inherits another's state or memory.
 // Usage: npm test [-- <path in test/> …]   for example `npm test -- contracts keepers/storage-node`
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
@@ -26,15 +27,31 @@ if (runs.length === 0) {
   process.exit(2)
 }
 
+/** Runs Hardhat, passes on what it prints, and gives its exit code with the part that tells what failed. */
+async function hardhat(args: string[]): Promise<{ code: number | null; failures: string }> {
+  const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}
+  const env = { ...process.env, ...color, HARDHAT_DISABLE_TELEMETRY: 'true' }
+  const child = spawn(process.execPath, [join(root, 'node_modules/hardhat/dist/src/cli.js'), ...args], { cwd: root, env, stdio: ['inherit', 'pipe', 'pipe'] })
+  let output = ''
+  for (const [from, to] of [[child.stdout, process.stdout] as const, [child.stderr, process.stderr] as const])
+    from.setEncoding('utf8').on('data', (text: string) => {
+      to.write(text)
+      output += text
+    })
+  const [code] = (await once(child, 'close')) as [number | null]
+  const start = output.search(/^.*\d+ failing\b/m)
+  return { code, failures: output.slice(start < 0 ? -2000 : start) }
+}
+
 const results: string[] = []
-let failed = 0
+const failures: string[] = []
 for (const [group, args] of runs) {
   console.log(`\n── ${group}`)
   const started = Date.now()
-  const env = { ...process.env, HARDHAT_DISABLE_TELEMETRY: 'true' }
-  const { status, signal } = spawnSync(process.execPath, [join(root, 'node_modules/hardhat/dist/src/cli.js'), ...args], { cwd: root, env, stdio: 'inherit' })
-  if (status !== 0) failed++
-  results.push(`${status === 0 ? '✔' : '✘'} ${group.padEnd(26)}${((Date.now() - started) / 1000).toFixed(0).padStart(5)} s${signal ? ` (${signal})` : ''}`)
+  const run = await hardhat(args)
+  if (run.code !== 0) failures.push(`── ${group}\n${run.failures.trimEnd()}`)
+  results.push(`${run.code === 0 ? '✔' : '✘'} ${group.padEnd(26)}${((Date.now() - started) / 1000).toFixed(0).padStart(5)} s`)
 }
-console.log(`\n${results.join('\n')}`)
-process.exit(failed === 0 ? 0 : 1)
+// Once more at the end, where whoever reads a long log looks first.
+console.log(`\n${[...failures, results.join('\n')].join('\n\n')}`)
+process.exit(failures.length === 0 ? 0 : 1)
