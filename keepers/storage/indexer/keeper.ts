@@ -1,12 +1,16 @@
 import { jsonRpc } from '../../runtime/jsonrpc.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { gauge } from '../../runtime/metrics.ts'
+import { isLoopback, strangersAgent } from '../../runtime/public-agent.ts'
 import { schema } from './config.ts'
 import { Discovery } from './discovery.ts'
 import { gateway } from './gateway.ts'
 import { NodeDirectory } from './node-directory.ts'
-import { isLoopback, strangersAgent } from './public-agent.ts'
 import { rpcMethods } from './rpc.ts'
+
+/** An answer of a storage node to what it is asked here is a few hundred bytes. */
+const ANSWER_BYTES = 65_536
+const CONNECT_MS = 1500
 
 /** Tells clients which storage nodes answer and which hold a file, and serves files over plain HTTP. */
 export const indexer = defineKeeper({
@@ -20,7 +24,7 @@ export const indexer = defineKeeper({
           trusted: config.nodes,
           capacity: config.maxDiscovered,
           pollMs: config.discoveredHealthMs,
-          dispatcher: strangersAgent({ anywhere: isLoopback(config.host) }),
+          dispatcher: strangersAgent({ anywhere: isLoopback(config.host), connectMs: CONNECT_MS, connections: 1, maxResponseSize: ANSWER_BYTES }),
           log,
         })
       : undefined

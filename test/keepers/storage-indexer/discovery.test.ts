@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { isPublic } from '../../../keepers/runtime/public-agent.ts'
 import { indexer } from '../../../keepers/storage/indexer/keeper.ts'
-import { isPublic } from '../../../keepers/storage/indexer/public-agent.ts'
 import { eventually, type RunningKeeper, type RunningNode, rpc, runKeeper, type Storage, startStorage, upload } from '../storage-node/network.ts'
 import { sampleFile } from '../storage-node/sample.ts'
 

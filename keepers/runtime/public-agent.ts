@@ -36,18 +36,16 @@ export const isLoopback = (host: string): boolean => host === 'localhost' || (is
 
 export const isPublic = (address: string): boolean => isIP(address) > 0 && !within(special, address)
 
-/** An answer of a storage node to what it is asked here is a few hundred bytes. */
-const ANSWER_BYTES = 65_536
-const CONNECT_MS = 1500
+export interface StrangersAgentOptions extends Omit<Agent.Options, 'connect'> {
+  /** Let private addresses in, too: for a server that only this machine reaches. */
+  anywhere: boolean
+  connectMs: number
+}
 
-/**
- * Connects where strangers say. Names are judged by the address that is then connected to, so that one that changes between a check and
- * its use gains nothing; with `anywhere`, private addresses are let in too.
- */
-export function strangersAgent({ anywhere }: { anywhere: boolean }): Agent {
-  const options = { connections: 1, maxResponseSize: ANSWER_BYTES }
-  if (anywhere) return new Agent({ ...options, connect: { timeout: CONNECT_MS } })
-  const connect = buildConnector({ timeout: CONNECT_MS, lookup: publicLookup })
+/** Connects where strangers say. Names are judged by the address that is then connected to, so that one that changes between a check and its use gains nothing. */
+export function strangersAgent({ anywhere, connectMs, ...options }: StrangersAgentOptions): Agent {
+  if (anywhere) return new Agent({ ...options, connect: { timeout: connectMs } })
+  const connect = buildConnector({ timeout: connectMs, lookup: publicLookup })
   return new Agent({
     ...options,
     connect(target, callback) {
