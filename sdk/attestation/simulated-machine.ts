@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { keccak256 } from 'ethers'
 
 /** What a quote of the simulated TEE says runs, and the log that explains it. */
 export interface SimulatedMachine {
@@ -98,4 +99,10 @@ function replay(log: readonly LogEntry[]): Uint8Array {
   let register: Uint8Array = Buffer.alloc(48)
   for (const { digest } of log) register = sha('sha384', register, Buffer.from(digest, 'hex'))
   return register
+}
+
+/** What the registry knows `application` by when it runs in a simulated TEE: keccak256(MRTD ‖ RTMR1 ‖ RTMR2 ‖ MRCONFIGID). */
+export function simulatedMeasurement(application: string): string {
+  const { mrTd, rtMr, mrConfigId } = simulatedMachine(application, '')
+  return keccak256(Buffer.concat([mrTd, rtMr[1], rtMr[2], mrConfigId]))
 }
