@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {IServing} from "./IServing.sol";
-
-struct Refund {
-    uint256 index;
-    uint256 amount;
-    uint256 createdAt;
-    bool processed;
-}
+import {IServingAccounts, Refund} from "./IServingAccounts.sol";
+import {IServingProviders} from "./IServingProviders.sol";
 
 // Returned, never stored; the order of the public SDK.
 // solhint-disable-next-line gas-struct-packing
@@ -86,10 +80,7 @@ enum Outcome {
 
 /// @title Inference: services, sub-accounts and their settlement
 /// @notice The functions of the public compute SDK 0.9.0, and what makes them safe.
-interface IInferenceServing is IServing {
-    event BalanceUpdated(address indexed user, address indexed provider, uint256 amount, uint256 pendingRefund);
-    event RefundRequested(address indexed user, address indexed provider, uint256 indexed index, uint256 timestamp);
-    event AccountDeleted(address indexed user, address indexed provider, uint256 refundedAmount);
+interface IInferenceServing is IServingAccounts, IServingProviders {
     event ServiceUpdated(
         address indexed service,
         string serviceType,
@@ -100,12 +91,9 @@ interface IInferenceServing is IServing {
         string model,
         string verifiability
     );
-    event ServiceRemoved(address indexed service);
-    event ProviderStaked(address indexed provider, uint256 amount);
     event TokenRevoked(address indexed user, address indexed provider, uint8 tokenId);
     event TokensRevoked(address indexed user, address indexed provider, uint8[] tokenIds);
     event AllTokensRevoked(address indexed user, address indexed provider, uint256 newGeneration);
-    event LockTimeUpdated(uint256 oldLockTime, uint256 newLockTime);
 
     /// A price version was announced; a rise takes effect after `PRICE_NOTICE`, a fall at once.
     event PriceAnnounced(
@@ -115,8 +103,6 @@ interface IInferenceServing is IServing {
         uint256 outputPrice,
         uint256 effectiveAt
     );
-    /// `previous` may settle what it signed until `previousUntil` (unix seconds).
-    event TeeSignerChanged(address indexed provider, address indexed signer, address previous, uint256 previousUntil);
     event KeyLimitSet(
         address indexed user,
         address indexed provider,
@@ -135,46 +121,27 @@ interface IInferenceServing is IServing {
         uint128[] charged,
         bytes outcomes
     );
-    event EarningsWithdrawn(address indexed provider, address to, uint256 amount);
 
-    error AccountExists(address user, address provider);
-    error AccountNotExists(address user, address provider);
     error BatchSizeTooLarge(uint256 size, uint256 max);
-    error CallerNotLedger(address caller);
-    error CannotAddStakeWhenUpdating();
-    error CannotRevokeWithNonZeroBalance(address user, address provider, uint256 balance);
-    error DirectDepositsDisabled();
-    error InsufficientStake(uint256 provided, uint256 required);
-    error InvalidAddress(address addr);
     error InvalidTEESignature(string reason);
-    error LimitTooLarge(uint256 limit, uint256 max);
-    error LockTimeOutOfRange(uint256 lockTime, uint256 min, uint256 max);
     error NoSettlementsProvided();
-    error ProviderCannotBeUser();
-    error ServiceNotExist(address provider);
     error TooManySettlements(uint256 count, uint256 max);
-    error TransferFailed();
     error NonceNotNew(address provider, uint64 nonce, uint64 last);
-    error SignerNotAttested(address provider, address signer);
     error UseSettleBatch();
 
     /// @notice Registers the caller's service (with at least `MIN_PROVIDER_STAKE`, which goes to Bonds under the receipt-dispute arbiter), or changes it (without value).
     function addOrUpdateService(ServiceParams calldata params) external payable;
-    /// @notice The service ends; its stake is asked back from Bonds by the provider.
-    function removeService() external;
     function getService(address provider) external view returns (Service memory service);
     function getAllServices(
         uint256 offset,
         uint256 limit
     ) external view returns (Service[] memory services, uint256 total);
-    function serviceExists(address provider) external view returns (bool);
 
     function getAccount(address user, address provider) external view returns (Account memory);
     function getAllAccounts(
         uint256 offset,
         uint256 limit
     ) external view returns (Account[] memory accounts, uint256 total);
-    function acknowledgeTEESigner(address provider, bool acknowledged) external;
     /// @notice Does nothing beyond checking that the registry attests the signer: kept for the public SDK.
     function acknowledgeTEESignerByOwner(address provider) external;
     /// @notice Kept for the public SDK: nobody can take an attestation back here.
@@ -213,17 +180,8 @@ interface IInferenceServing is IServing {
     ) external view returns (uint128[] memory charged, bytes memory outcomes);
     /// @notice The last nonce that was settled.
     function lastNonce(address provider) external view returns (uint64);
-    function earningsOf(address provider) external view returns (uint256);
-    function withdrawEarnings(address payable to) external returns (uint256 amount);
 
     /// @notice The version in force, and the one announced if there is one.
     function priceVersion(address provider) external view returns (uint16 current, uint16 latest);
     function priceOf(address provider, uint16 version) external view returns (Price memory);
-    /// @notice Until when (unix seconds) what `signer` signed counts for `provider`: 0 if it never was its signer, the maximum while it is.
-    function signerUntil(address provider, address signer) external view returns (uint256);
-
-    function lockTime() external view returns (uint256);
-    function updateLockTime(uint256 lockTime_) external;
-    function ledgerAddress() external view returns (address);
-    function MIN_PROVIDER_STAKE() external view returns (uint256);
 }

@@ -2,24 +2,33 @@
 pragma solidity ^0.8.37;
 
 /// @title What the ledger asks of a service that holds sub-accounts
-/// @notice A sub-account is money of a user for one provider, held by the service. Amounts in wei. Everything that changes is for the ledger only.
+/// @notice A sub-account is money of a user for one provider, held by the service. Amounts in wei. Everything that changes is for the ledger
+/// only, and reverts CallerNotLedger for others.
 interface IServing {
     function accountExists(address user, address provider) external view returns (bool);
     /// @notice Wei of the sub-account, what waits to be refunded included.
     function balanceOf(address user, address provider) external view returns (uint256);
     /// @notice Wei asked back and not yet collected.
     function getPendingRefund(address user, address provider) external view returns (uint256);
-    /// @notice Opens a sub-account with `msg.value`.
-    function addAccount(address user, address provider, string calldata additionalInfo) external payable;
-    /// @notice Adds `msg.value`, and takes `cancelRetrievingAmount` back out of what waits to be refunded.
+    /// @notice Whether there is a sub-account, and how much of what was asked back a deposit can take back: what still waits for its lock time.
+    function cancellableRefund(address user, address provider) external view returns (bool exists, uint256 amount);
+    /// @notice Providers with which `user` has a sub-account, the newest first.
+    function providersOf(address user) external view returns (address[] memory);
+    /// @notice Wei in all sub-accounts of `user`.
+    function totalOf(address user) external view returns (uint256);
+
+    /// @notice Opens a sub-account with `msg.value`. Reverts AccountExists, ProviderCannotBeUser, ServiceNotExist, AmountTooLarge.
+    function addAccount(address user, address provider) external payable;
+    /// @notice Adds `msg.value`, and takes `cancelRetrievingAmount` back out of what waits to be refunded. Reverts AccountNotExists,
+    /// AmountTooLarge.
     function depositFund(address user, address provider, uint256 cancelRetrievingAmount) external payable;
-    /// @notice Everything that is not yet asked back starts its lock.
-    function requestRefundAll(address user, address provider) external;
-    /// @notice Sends the ledger what waited for its lock time.
-    function processRefund(
+    /// @notice For each of `providers`: what waited for its lock time goes to the ledger, the rest starts its lock, and a sub-account that is empty
+    /// is closed. Providers without a sub-account are skipped; so are all once `maxWork` sub-accounts have changed. Gives what was sent.
+    function retrieveFund(
         address user,
-        address provider
-    ) external returns (uint256 totalAmount, uint256 balance, uint256 pendingRefund);
-    /// @notice Closes a sub-account that holds nothing. Nonce and generation survive.
-    function deleteAccount(address user, address provider) external;
+        address[] calldata providers,
+        uint256 maxWork
+    ) external returns (uint256 amount);
+    /// @notice Closes the empty ones among the newest `maxVisits` sub-accounts of `user`; gives how many she still has.
+    function closeEmptyAccounts(address user, uint256 maxVisits) external returns (uint256 left);
 }
