@@ -1,9 +1,10 @@
 import { flowRows } from './gas/flow.ts'
 import { poraRows } from './gas/pora.ts'
+import { stakeRows } from './gas/stake.ts'
 import type { Row } from './report.ts'
 
 export const about = 'gas of whole transactions through our proxies, next to the contracts of the public network'
 
 export async function rows(progress: (what: string) => void): Promise<Row[]> {
-  return [...(await flowRows(progress)), ...(await poraRows(progress))]
+  return [...(await flowRows(progress)), ...(await poraRows(progress)), ...(await stakeRows(progress))]
 }
