@@ -1,11 +1,15 @@
 import { type ContractRunner, Interface, isCallException, isError, type TransactionReceipt, type TransactionResponse } from 'ethers'
 import {
+  IBonds__factory,
   type IFlow,
   IFlow__factory,
+  IInferenceServing__factory,
+  ILedgerManager__factory,
   IPoraMine__factory,
   type IStorageMarket,
   IStorageMarket__factory,
   IStorageRewards__factory,
+  ITeeSignerRegistry__factory,
 } from '../typechain-types/index.ts'
 import { PerigeeError, reasonOf } from './errors.ts'
 import { waitFor } from './wait.ts'
@@ -29,7 +33,16 @@ export async function connectFlow(flowAddress: string, runner: ContractRunner): 
   return { flow, market: IStorageMarket__factory.connect(market, runner) }
 }
 
-const FACTORIES = { Flow: IFlow__factory, StorageMarket: IStorageMarket__factory, StorageRewards: IStorageRewards__factory, PoraMine: IPoraMine__factory }
+const FACTORIES = {
+  Flow: IFlow__factory,
+  StorageMarket: IStorageMarket__factory,
+  StorageRewards: IStorageRewards__factory,
+  PoraMine: IPoraMine__factory,
+  Bonds: IBonds__factory,
+  TeeSignerRegistry: ITeeSignerRegistry__factory,
+  LedgerManager: ILedgerManager__factory,
+  InferenceServing: IInferenceServing__factory,
+}
 
 /** The contracts of a network by the names of its address book. */
 export type Contracts = { [Name in keyof typeof FACTORIES]: ReturnType<(typeof FACTORIES)[Name]['connect']> }
@@ -42,18 +55,24 @@ export function contractNamed<Name extends keyof Contracts>(name: Name, addresse
   return FACTORIES[name].connect(address, runner) as Contracts[Name]
 }
 
-/** Errors that a storage transaction can end in, those of OpenZeppelin's access manager and pause included. */
+/** Errors that a transaction can end in, those of OpenZeppelin's access manager and pause included. */
 const errors = new Interface([
-  ...[IFlow__factory, IStorageMarket__factory, IStorageRewards__factory].flatMap((factory) => factory.abi.filter((item) => (item.type as string) === 'error')),
+  ...new Set(Object.values(FACTORIES).flatMap(({ createInterface }) => errorsOf(createInterface()))),
   'error EnforcedPause()',
   'error AccessManagedUnauthorized(address caller)',
 ])
+
+function errorsOf({ fragments }: Interface): string[] {
+  return fragments.filter(({ type }) => type === 'error').map((fragment) => fragment.format('full'))
+}
 
 const HINTS: Record<string, string> = {
   NotEnoughFee: 'The price has risen; ask for it again and send what is due.',
   EnforcedPause: 'The guardian has paused submissions; a pause ends by itself. Try again later.',
   SubmitterMismatch: 'A submission is made in the name of the account that sends it.',
   FlowFull: 'This log accepts no more data.',
+  LedgerNotExists: 'Deposit first: `perigee compute deposit <coins>`.',
+  AccountNotExists: 'Open an account at the provider: `perigee compute deposit <coins> --provider <address>`.',
 }
 
 /** Turns what ethers throws for a transaction or call into an error that names the contract's own reason. */
