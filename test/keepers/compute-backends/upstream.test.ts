@@ -1,41 +1,12 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { type Backend, BackendError, type BackendRequest, type BackendResponse } from '../../../keepers/compute/provider/backends/backend.ts'
+import { type Backend, BackendError, type BackendRequest } from '../../../keepers/compute/provider/backends/backend.ts'
 import { EventStream } from '../../../keepers/compute/provider/backends/event-stream.ts'
 import { createUpstream, type UpstreamOptions } from '../../../keepers/compute/provider/backends/upstream.ts'
+import { faultOf, never, requestOf, textOf } from './requests.ts'
 import { chunk, done, json, startUpstream, stream, type UpstreamServer, usageChunk } from './upstream-server.ts'
 
-const never = new AbortController().signal
 const timeouts = { connect: 1000, firstByte: 5000, idle: 5000 }
-
-export function requestOf(body: Record<string, unknown> | string, changes: Partial<BackendRequest> = {}): BackendRequest {
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  const parsed = JSON.parse(text)
-  return {
-    endpoint: 'chat/completions',
-    model: 'm',
-    contentType: 'application/json',
-    body: Buffer.from(text),
-    json: parsed,
-    stream: parsed.stream === true,
-    ...changes,
-  }
-}
-
-async function textOf(response: BackendResponse): Promise<string> {
-  const parts: Uint8Array[] = []
-  for await (const part of response.body) parts.push(part)
-  return Buffer.concat(parts).toString()
-}
-
-async function faultOf(work: Promise<unknown>): Promise<BackendError> {
-  const error = await work.then(
-    () => undefined,
-    (reason) => reason,
-  )
-  expect(error).to.be.instanceOf(BackendError)
-  return error
-}
 
 describe('upstream backend', () => {
   let server: UpstreamServer | undefined
@@ -80,7 +51,7 @@ describe('upstream backend', () => {
     const { backend, asked } = await start((_, response) => json(response, answered))
     await backend.complete(requestOf('{"messages":[ ],"seed":9007199254740993}\n'), never)
     await backend.complete(requestOf('{}'), never)
-    await backend.complete(requestOf('{"model":"other"}'), never)
+    await backend.complete(requestOf('{"model":"other"}', { model: 'm' }), never)
     expect(asked.map(({ body }) => body)).to.deep.equal(['{"messages":[ ],"seed":9007199254740993,"model":"m"}\n', '{"model":"m"}', '{"model":"m"}'])
   })
 
