@@ -9,8 +9,10 @@
  * Intel SGX ECDSA Quote Library Reference, appendix A; the layout of TD reports: Intel TDX Module ABI, TDREPORT_STRUCT.
  */
 
+import { EvidenceError } from './verdict.ts'
+
 /** The bytes are not a quote of a kind that is known here. */
-export class QuoteFormatError extends Error {
+export class QuoteFormatError extends EvidenceError {
   override name = 'QuoteFormatError'
 }
 

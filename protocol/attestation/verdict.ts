@@ -23,3 +23,30 @@ export interface Verdict {
   /** Verified under a root of development: proves nothing about hardware. */
   simulated: boolean
 }
+
+/** Evidence is malformed, unauthentic or unacceptable. Every refusal below is one of these; anything else that is thrown is a fault of ours. */
+export class EvidenceError extends Error {
+  override name = 'EvidenceError'
+}
+
+/** Runs checks and remembers what came of each. */
+export class Audit {
+  readonly checks: Check[] = []
+
+  /** Runs `check`, which throws an EvidenceError if it does not hold; what it returns is `undefined` then. `detail` says what was found. */
+  check<T>(name: string, check: () => T, detail: (found: T) => string): T | undefined {
+    try {
+      const found = check()
+      this.checks.push({ name, ok: true, detail: detail(found) })
+      return found
+    } catch (error) {
+      if (!(error instanceof EvidenceError)) throw error
+      this.checks.push({ name, ok: false, detail: error.message })
+      return undefined
+    }
+  }
+
+  get ok(): boolean {
+    return this.checks.every(({ ok }) => ok)
+  }
+}
