@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { receiptSchema, receiptToJson } from '../../protocol/compute/receipt-json.ts'
 import { PerigeeError } from '../errors.ts'
-import { http, readError } from '../http.ts'
+import { type HttpOptions, http, readError } from '../http.ts'
 import { type Answer, Usage } from './ask.ts'
 
 const Hash = z.string().regex(/^0x[0-9a-f]{64}$/)
@@ -33,8 +33,8 @@ const StoredAnswerJson = z.object({
 export type StoredAnswer = z.output<typeof StoredAnswerJson>
 
 /** Asks a provider for the receipt of an answer. @throws PerigeeError NOT_FOUND, REMOTE, or VERIFICATION_FAILED when what it gives is none. */
-export async function fetchReceipt(url: string, id: string): Promise<SignedReceipt> {
-  const response = await http(`${url}/v1/receipt/${encodeURIComponent(id)}`)
+export async function fetchReceipt(url: string, id: string, options: Pick<HttpOptions, 'dispatcher' | 'signal'> = {}): Promise<SignedReceipt> {
+  const response = await http(`${url}/v1/receipt/${encodeURIComponent(id)}`, options)
   if (response.statusCode === 404) throw new PerigeeError('NOT_FOUND', `${url} has no receipt for ${id}: ${await readError(response)}`)
   if (response.statusCode !== 200) throw new PerigeeError('REMOTE', `${url} gives no receipt for ${id}: ${await readError(response)}`)
   const parsed = SignedReceiptJson.safeParse(await response.body.json().catch(() => undefined))

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { parseQuote } from '../../../protocol/attestation/quote.ts'
 import { measurementOf } from '../../../protocol/attestation/report-data.ts'
+import { verifyQuote } from '../../../protocol/attestation/verify.ts'
 import { openTee } from '../../../sdk/attestation/open-tee.ts'
 import { openSimulatedRoot } from '../../../sdk/attestation/simulated.ts'
 import { simulatedMeasurement } from '../../../sdk/attestation/simulated-machine.ts'
@@ -11,6 +12,7 @@ import type { Tee } from '../../../sdk/attestation/tee.ts'
 import { PerigeeError } from '../../../sdk/errors.ts'
 import { type DstackAgent, startDstackAgent } from './dstack-agent.ts'
 
+const now = new Date('2026-01-01T00:00:00Z')
 const data = new Uint8Array(64).map((_, i) => i)
 const application = 'compute/provider'
 
@@ -63,10 +65,15 @@ describe('trusted execution environments', () => {
       expect(new Set(keys).size).to.equal(5)
     })
 
-    it('given 64 bytes, then the quote binds them, and names the application', async () => {
+    it('given 64 bytes, then the quote binds them, names the application and verifies under the simulated root only', async () => {
+      const { pki } = openSimulatedRoot(file)
       const { quote } = await tee.quote(data)
       expect(parseQuote(quote).reportData).to.deep.equal(data)
       expect(measurementOf(parseQuote(quote))).to.equal(simulatedMeasurement(application))
+      const verdict = verifyQuote(quote, pki.collateral(now), { now, root: pki.rootCertificate })
+      expect(verdict.ok, JSON.stringify(verdict.checks.filter(({ ok }) => !ok))).to.equal(true)
+      expect(verdict.simulated).to.equal(true)
+      expect(verifyQuote(quote, pki.collateral(now), { now }).ok).to.equal(false)
     })
   })
 
