@@ -19,6 +19,8 @@ export interface HttpOptions {
   maxBodyBytes?: number
   /** How long a body waits for that before it is refused, in ms. */
   patienceMs?: number
+  /** Headers of answers that scripts of other sites may read, beyond those of ranges. */
+  exposedHeaders?: readonly string[]
 }
 
 /** A keeper's HTTP server: register routes on `app`, then `listen`. */
@@ -36,7 +38,7 @@ const GRACE_MS = 3000
 
 /** Fastify with CORS for browsers, /healthz (the process lives), /readyz (it can serve) and /metrics (Prometheus). */
 export function createHttp(options: HttpOptions): Http {
-  const { host, port, log, metrics, ready, bodyLimit = MEBIBYTE, maxBodyBytes = 64 * MEBIBYTE, patienceMs = 10_000 } = options
+  const { host, port, log, metrics, ready, bodyLimit = MEBIBYTE, maxBodyBytes = 64 * MEBIBYTE, patienceMs = 10_000, exposedHeaders = [] } = options
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -48,7 +50,7 @@ export function createHttp(options: HttpOptions): Http {
   void app.register(cors, {
     origin: '*',
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
-    exposedHeaders: ['content-range', 'accept-ranges', 'etag', 'x-flow-length'],
+    exposedHeaders: ['content-range', 'accept-ranges', 'etag', 'x-flow-length', ...exposedHeaders],
   })
   boundBodies(app, new ByteGate(maxBodyBytes, patienceMs), bodyLimit, metrics)
   measure(app, metrics)

@@ -21,12 +21,17 @@ export const schema = z.object({
   upstreamKey: secret(z.string().min(1).optional()).describe('API key of the upstream'),
   gguf: z.string().min(1).optional().describe('GGUF file of the model to run in this process'),
   models: z.array(z.string().min(1)).default([]).describe('models to serve; all that the backend has when empty'),
-  spec: z.string().min(1).optional().describe('what answers exactly, for receipts: weights, tokenizer, template, engine, dtype'),
+  spec: z
+    .object({ weights: z.string(), tokenizer: z.string(), template: z.string(), engine: z.string(), dtype: z.string() })
+    .partial()
+    .default({})
+    .describe('JSON of what exactly answers behind an upstream, for receipts: weights, tokenizer, template, engine, dtype'),
 
   autoRegister: z.boolean().default(false).describe('register and update the service on chain at the start, with its stake'),
   publicUrl: base().optional().describe('where users reach this provider; registered on chain'),
   serviceType: z.enum(['chatbot']).default('chatbot').describe('as the public SDK names services'),
   verifiability: z.string().default('TeeML').describe('as the public SDK names proofs; answers are signed either way'),
+  additionalInfo: z.record(z.string(), z.unknown()).default({}).describe('JSON to add to what is registered, such as tieredPricing or cacheTokenBilling'),
   inputPrice: z.coerce.bigint().min(0n).default(1_000_000_000n).describe('wei for a unit (token) of input'),
   outputPrice: z.coerce.bigint().min(0n).default(2_000_000_000n).describe('wei for a unit (token) of output'),
 
@@ -37,10 +42,11 @@ export const schema = z.object({
   maxConcurrentPerUser: z.int().min(1).default(64).describe('of these, requests of one user'),
   maxQueued: z.int().min(0).default(1024).describe('requests that wait for their turn; more are refused'),
   queueMs: z.int().min(0).default(10_000).describe('how long a request waits for its turn, in ms'),
+  connectMs: z.int().min(100).default(5000).describe('how long connecting to an upstream may take, in ms'),
+  firstByteMs: z.int().min(100).default(120_000).describe('how long an upstream may take to begin its answer, or to end one that is not streamed, in ms'),
   deadlineMs: z.int().min(1000).default(600_000).describe('how long an answer may take in all, in ms'),
   stallMs: z.int().min(100).default(60_000).describe('how long the backend may be silent, in ms'),
   drainBytes: z.int().min(0).default(10_485_760).describe('bytes still read from the backend after the client has gone, to learn the usage'),
-  clockSkewMs: z.int().min(0).max(300_000).default(30_000).describe("how far users' clocks may be off, in ms"),
   staleMs: z.int().min(1000).default(60_000).describe('how long requests are admitted without news from the chain, in ms'),
   idempotencyMs: z.int().min(1000).default(600_000).describe('how long an answer is kept for its Idempotency-Key, in ms'),
   keepDays: z.int().min(14).default(60).describe('how long settled receipts are kept and served, in days: longer than they can be disputed'),

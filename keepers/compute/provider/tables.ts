@@ -1,4 +1,4 @@
-import { type Generated, type Kysely, sql } from 'kysely'
+import { type Generated, type Kysely, type Selectable, sql } from 'kysely'
 
 /**
  * An answer: its receipt (the fields of contracts/compute/Receipts.sol), what signed it, and how far it is on the way to being paid. Amounts
@@ -38,6 +38,8 @@ export interface AnswerTable {
   /** Nonce of the batch, from `batched` on. */
   batch: Generated<number | null>
 }
+
+export type Answer = Selectable<AnswerTable>
 
 /** A batch of answers that one signature of the enclave settles. */
 export interface BatchTable {
