@@ -58,7 +58,7 @@ export const computeProvider = defineKeeper({
     const receipts = new Receipts({ chainId: chain.chainId, contract: config.inference, provider })
     const signing = new Signing(await tee.key(SIGNER_PATH), receipts)
     const enclave = new Enclave({ tee, signing, chain, registry: config.registry })
-    const backend = openBackend(config)
+    const backend = await openBackend(config, log)
     runtime.onClose(() => backend.close())
 
     const terms = new Terms(serving, provider)

@@ -1,10 +1,10 @@
 import { expect } from 'chai'
-import { openBackend, parseSpec } from '../../../keepers/compute/provider/backends/open.ts'
+import { openBackend } from '../../../keepers/compute/provider/backend.ts'
 import { ConfigError } from '../../../keepers/runtime/config.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
 
 const log = createLog({ name: 'test', level: 'silent' })
-const config = { models: [], deadlineMs: 1000, stallMs: 1000 }
+const config = { models: [], connectMs: 1000, firstByteMs: 1000, stallMs: 1000 }
 
 describe('choice of a backend', () => {
   it('is the embedded one when nothing is configured, and an upstream by its URL', async () => {
@@ -23,10 +23,5 @@ describe('choice of a backend', () => {
       expect(error).to.be.instanceOf(ConfigError)
       expect(error.message).to.match(message)
     }
-  })
-
-  it('takes what the operator knows of an upstream', () => {
-    expect(parseSpec('weights=sha256:ab=, engine=vllm 0.9')).to.deep.equal({ weights: 'sha256:ab=', engine: 'vllm 0.9' })
-    for (const text of ['', 'weights', 'model=x', 'weights=a,b']) expect(() => parseSpec(text), text).to.throw(ConfigError, /expected weights=/)
   })
 })
