@@ -4,7 +4,7 @@ import { ConfigError } from '../../../keepers/runtime/config.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
 
 const log = createLog({ name: 'test', level: 'silent' })
-const config = { models: [], connectMs: 1000, firstByteMs: 1000, stallMs: 1000 }
+const config = { models: [], spec: {}, connectMs: 1000, firstByteMs: 1000, stallMs: 1000 }
 
 describe('choice of a backend', () => {
   it('is the embedded one when nothing is configured, and an upstream by its URL', async () => {
