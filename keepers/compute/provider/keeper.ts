@@ -79,7 +79,7 @@ export const computeProvider = defineKeeper({
     })
 
     const spend = await Spend.load(db)
-    const journal = new Journal({ db, spend, signing, terms, log, metrics, signal: runtime.signal })
+    const journal = new Journal({ db, spend, signing, log, metrics, signal: runtime.signal })
     let follower: Follower | undefined
     const news = new News({ problem: () => (follower ? follower.problem() : 'not started'), staleMs: config.staleMs, signal })
     const caughtUp = async () => follower?.reached((await chain.head()).number - config.confirmations)
