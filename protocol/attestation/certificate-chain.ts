@@ -9,20 +9,20 @@ export interface ChainShape {
 }
 
 /**
- * Checks names, signatures, dates and roles along a chain, leaf first, whose last certificate must be `root`, byte for byte.
- * Revocation is checked apart, for it needs what this authenticates.
+ * Checks names, signatures, dates and roles along a chain, leaf first, whose last certificate must be `root`, byte for byte: so nothing is learned
+ * from that one's signature, and it is not checked. Revocation is checked apart, for it needs what this authenticates.
  */
 export function checkChain(chain: Certificate[], root: Uint8Array, now: Date, shape: ChainShape): void {
   if (Buffer.compare(chain.at(-1)!.der, root) !== 0) throw new CertificateError(`the ${shape.what} does not end in the pinned root certificate`)
   chain.forEach((certificate, i) => {
-    const issuer = chain[i + 1] ?? certificate
+    const issuer = chain[i + 1]
     const name = `certificate "${certificate.commonName}"`
     if (!shape.names[i]!.test(certificate.commonName)) throw new CertificateError(`${name} has another place than at ${i} of the ${shape.what}`)
     if (now < certificate.notBefore || now > certificate.notAfter) {
       throw new CertificateError(`${name} is valid from ${certificate.notBefore.toISOString()} to ${certificate.notAfter.toISOString()}`)
     }
-    if (Buffer.compare(certificate.issuer, issuer.subject) !== 0) throw new CertificateError(`${name} was not issued by "${issuer.commonName}"`)
-    if (!isSignedBy(certificate.signed, issuer.publicKey)) throw new CertificateError(`the signature of ${name} is wrong`)
+    if (issuer && Buffer.compare(certificate.issuer, issuer.subject) !== 0) throw new CertificateError(`${name} was not issued by "${issuer.commonName}"`)
+    if (issuer && !isSignedBy(certificate.signed, issuer.publicKey)) throw new CertificateError(`the signature of ${name} is wrong`)
     if (i === 0) checkLeaf(certificate, name)
     else checkAuthority(certificate, name, i - 1)
   })
