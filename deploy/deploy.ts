@@ -1,6 +1,7 @@
 import type { Signer } from 'ethers'
 import { deployAccess, handOver } from './access.ts'
 import { AddressBook } from './address-book.ts'
+import { deployAttestation, type TrustedTee } from './attestation.ts'
 import { Deployer, IMPLEMENTATION } from './deployer.ts'
 import { isReserved } from './networks.ts'
 import type { Profile } from './profiles.ts'
@@ -12,11 +13,13 @@ export interface DeployOptions {
   signer: Signer
   profile: Profile
   book: AddressBook
+  /** The TEE to believe where the profile names none, as on a local chain, whose simulated TEE has a root of its own. Without one nobody could attest anything, so attestation is left out. */
+  tee?: TrustedTee
   onStep?: (step: string) => void
 }
 
 /** Deploys the modules of a profile. Run again, it does only what is missing. Gives the addresses to use, by name: of proxies, not of what is behind them. */
-export async function deploy({ signer, profile, book, onStep }: DeployOptions): Promise<Readonly<Record<string, string>>> {
+export async function deploy({ signer, profile, book, tee, onStep }: DeployOptions): Promise<Readonly<Record<string, string>>> {
   const address = await signer.getAddress()
   if (isReserved(book.chainId, address))
     throw new Error(
@@ -26,6 +29,9 @@ export async function deploy({ signer, profile, book, onStep }: DeployOptions): 
   const manager = await deployAccess(deployer, profile.access)
   if (profile.stake) await deployStake(deployer)
   if (profile.storage) await deployStorage(deployer, manager, profile.storage)
+  const { attestation } = profile
+  const trusted = tee ?? attestation?.tee
+  if (attestation && trusted) await deployAttestation(deployer, manager, { ...attestation, tee: trusted })
   await handOver(deployer, manager, profile.access)
   return Object.fromEntries(Object.entries(book.contracts).filter(([name]) => !name.endsWith(IMPLEMENTATION)))
 }

@@ -1,5 +1,7 @@
 import { parseEther } from 'ethers'
+import { INTEL_SGX_ROOT_CA } from '../protocol/attestation/intel-root.ts'
 import type { AccessParameters } from './access.ts'
+import type { AttestationParameters } from './attestation.ts'
 import type { StorageParameters } from './storage.ts'
 
 /** What to deploy: a module is deployed when its parameters are there. */
@@ -8,6 +10,7 @@ export interface Profile {
   /** Takes no parameters: nobody governs it. */
   stake?: true
   storage?: StorageParameters
+  attestation?: AttestationParameters
 }
 
 const HOUR = 3600n
@@ -18,6 +21,9 @@ const YEAR = 365n * DAY
 function price(coinsPerTiBMonth: bigint, months: bigint): bigint {
   return (coinsPerTiBMonth * months * 10n ** 18n) / (1n << 32n)
 }
+
+/** Real hardware. What runs in it is allowed by vote, once it is published. The evaluation number is that of Intel's collateral since 2025. */
+const intel: AttestationParameters = { lifetime: 7n * DAY, minimumEvaluation: 17n, tee: { rootCertificate: INTEL_SGX_ROOT_CA, measurements: [] } }
 
 /** One machine with blocks of a second: every upload of a load (256 KiB) pays a miner within a minute. */
 const local: Profile = {
@@ -45,6 +51,7 @@ const local: Profile = {
       minDifficulty: 30_000n,
     },
   },
+  attestation: { lifetime: 7n * DAY, minimumEvaluation: 0n },
 }
 
 /** A handful of operators with some hundred gigabytes, on a chain with blocks of a few seconds. */
@@ -71,6 +78,7 @@ const small: Profile = {
       minDifficulty: 30_000n,
     },
   },
+  attestation: intel,
 }
 
 /** The scale and the schedule of the public 0G networks. */
@@ -97,6 +105,7 @@ const mainnet: Profile = {
       minDifficulty: 30_000n,
     },
   },
+  attestation: intel,
 }
 
 export const PROFILES: Readonly<Record<string, Profile>> = { local, small, mainnet }

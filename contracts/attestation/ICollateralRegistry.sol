@@ -93,6 +93,8 @@ interface ICollateralRegistry {
     error WrongIssuer(bytes20 issuer);
     error UnknownIssuer(bytes20 issuer);
     error RevokedIssuer(bytes20 issuer);
+    /// Its basic constraints or key usage do not allow what it is to be used for.
+    error WrongCertificateUse();
     error UnknownPck(bytes20 pck);
     error RevokedPck(bytes20 pck);
     error RevokedSerial(uint256 serial);
@@ -112,6 +114,8 @@ interface ICollateralRegistry {
     error WrongQuotingEnclave(bytes32 part);
     /// The QE report does not vouch for this attestation key.
     error UnboundAttestationKey(bytes20 key);
+    /// The attestation key is certified by `currentPck` with SVNs that this certification by `pck` does not reach.
+    error WorseCertification(bytes20 pck, bytes20 currentPck);
 
     /// @notice Adds or refreshes a revocation list, and revokes what is on it. `issuer` 0 is the root. Costs about 2,500 gas per entry beside its bytes.
     /// Reverts UnknownIssuer, WrongIssuer, InvalidSignature, OutsideValidity, Superseded (if older than the one in place).
@@ -119,12 +123,14 @@ interface ICollateralRegistry {
 
     /// @notice Adds a certificate signed by the root: a CA that certifies platforms, or a signer of TCB info.
     /// @param rootCrl the root's CRL that is in place, as proof that the certificate is not on it
-    /// Reverts WrongIssuer, InvalidSignature, OutsideValidity, NotCurrentCrl, CrlExpired, RevokedSerial. Does nothing if it was added before.
+    /// Reverts WrongIssuer, InvalidSignature, OutsideValidity, WrongCertificateUse, NotCurrentCrl, CrlExpired, RevokedSerial, RevokedIssuer. One of the same
+    /// key replaces it if it ends later.
     function addIssuer(bytes calldata certificate, bytes calldata rootCrl) external returns (bytes20 issuer);
 
     /// @notice Adds a platform by its PCK certificate, the first of the chain in a quote. One of the same key replaces it if it ends later.
     /// @param crl the issuer's CRL that is in place, as proof that the certificate is not on it
-    /// Reverts UnknownIssuer, RevokedIssuer, WrongIssuer, InvalidSignature, OutsideValidity, NotCurrentCrl, CrlExpired, RevokedSerial, RevokedPck.
+    /// Reverts UnknownIssuer, RevokedIssuer, CertificateExpired, WrongCertificateUse, WrongIssuer, InvalidSignature, OutsideValidity, NotCurrentCrl, CrlExpired,
+    /// RevokedSerial, RevokedPck.
     function addPck(bytes calldata certificate, bytes20 issuer, bytes calldata crl) external returns (bytes20 pck);
 
     /// @notice Adds or refreshes the TCB info of an FMSPC for TDX (`id` "TDX", version 3).
@@ -139,7 +145,8 @@ interface ICollateralRegistry {
     /// @param attestationKey as in the quote
     /// @param certification what the quote has after the type and size of its QE report certification data (type 6): QE report (384 bytes) ‖ signature (64) ‖
     /// length of the authentication data (2, little-endian) ‖ authentication data, and nothing of what follows
-    /// Reverts UnknownPck, RevokedPck, InvalidSignature, UnboundAttestationKey, NoQeIdentity, WrongQuotingEnclave.
+    /// Reverts UnknownPck, RevokedPck, RevokedIssuer, CertificateExpired, CrlExpired, InvalidSignature, UnboundAttestationKey, NoQeIdentity, WrongQuotingEnclave,
+    /// WorseCertification.
     function addAttestationKey(
         bytes calldata pckKey,
         bytes calldata attestationKey,
@@ -151,6 +158,9 @@ interface ICollateralRegistry {
     function evidenceOf(bytes20 attestationKey) external view returns (PlatformEvidence memory evidence, uint40 index);
     /// @notice As `evidenceOf`, for the attestation key that was the `index`-th added, from 1.
     function evidenceAt(uint40 index) external view returns (PlatformEvidence memory evidence);
+
+    /// @notice The platform of the attestation key that was the `index`-th added, by the id of its PCK; 0 if there are fewer.
+    function platformAt(uint40 index) external view returns (bytes20 pck);
 
     /// @notice The root is not Intel's: everything here is simulated.
     function development() external view returns (bool);

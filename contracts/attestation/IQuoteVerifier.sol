@@ -29,6 +29,8 @@ struct Verdict {
 interface IQuoteVerifier {
     /// Neither a quote of version 4 with a TDX body nor one of version 5 with a TDX 1.0 or 1.5 body, by an ECDSA P-256 key.
     error UnsupportedQuote(uint256 version, uint256 keyType, uint256 teeType, uint256 bodyType);
+    /// The quoting enclave is not Intel's.
+    error UnknownQeVendor(bytes16 vendor);
     error WrongQuoteLength(uint256 length, uint256 expected);
     error InvalidQuoteSignature();
     /// A debug or reserved attribute is set, the domain can be migrated, or SEPT_VE_DISABLE is not set.

@@ -55,6 +55,8 @@ interface ITeeSignerRegistry {
     error UnknownSigner(address signer);
     /// Nothing is wrong with what the registration rests on.
     error StillGood(address signer);
+    /// The verifier gave no answer: the call had too little gas.
+    error StandingUnknown();
 
     /// @notice Registers, or renews, the signer that a quote proves. Anyone may send it. What the quote rests on has to be in the collateral registry of `verifier()`.
     /// The quote's REPORTDATA is reportDataOf(signer, encryptionKey, tlsKey) ‖ the hash of block `blockNumber`.

@@ -42,9 +42,7 @@ export class ModelFormatError extends Error {
 }
 
 /** What counts as a token, for fees and usage: a word, a digit, or any other sign. */
-export const TOKEN = /\p{L}+|\p{N}|[^\s\p{L}\p{N}]/gu
-
-export const tokenize = (text: string): string[] => text.toLowerCase().match(TOKEN) ?? []
+export const tokenize = (text: string): string[] => text.toLowerCase().match(/\p{L}+|\p{N}|[^\s\p{L}\p{N}]/gu) ?? []
 
 /** FNV-1a over UTF-16 code units. */
 function hash(text: string): number {

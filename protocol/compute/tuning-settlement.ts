@@ -1,40 +1,36 @@
 import { type TypedDataDomain, TypedDataEncoder } from 'ethers'
 
-// What the TEE signer of a fine-tuning provider signs to be paid (EIP-712), as FineTuningServing verifies it.
+// What the TEE signer of a fine-tuning provider signs to be paid (EIP-712). Compute §3.
 
-export const SETTLEMENT_TYPES = {
-  Settlement: [
-    { name: 'provider', type: 'address' },
-    { name: 'user', type: 'address' },
+export const VERIFIER_MESSAGE_TYPES = {
+  VerifierMessage: [
     { name: 'id', type: 'string' },
-    { name: 'modelRootHash', type: 'bytes32' },
-    { name: 'fee', type: 'uint256' },
-    { name: 'nonce', type: 'uint256' },
     { name: 'encryptedSecret', type: 'bytes' },
+    { name: 'modelRootHash', type: 'bytes' },
+    { name: 'nonce', type: 'uint256' },
+    { name: 'taskFee', type: 'uint256' },
+    { name: 'user', type: 'address' },
   ],
 }
 
-/** The settlement of one deliverable. */
-export interface TuningSettlement {
-  provider: string
-  user: string
-  /** UUID of the task. */
+/** The settlement of one deliverable; `encryptedSecret` is empty (0x) while the user has not acknowledged it. */
+export interface VerifierMessage {
   id: string
-  /** Hex, 32 bytes. */
-  modelRootHash: string
-  /** Wei, as stated at delivery. */
-  fee: bigint
-  /** Above that of the account's last settlement. */
-  nonce: bigint
-  /** Hex; empty (0x) while the user has not acknowledged. */
+  /** Hex. */
   encryptedSecret: string
+  /** Hex. */
+  modelRootHash: string
+  nonce: bigint
+  /** Wei. */
+  taskFee: bigint
+  user: string
 }
 
-export const tuningDomain = (chainId: number, contract: string): TypedDataDomain => ({
+export const fineTuningDomain = (chainId: number, contract: string): TypedDataDomain => ({
   name: 'Perigee Fine-Tuning',
   version: '1',
   chainId,
   verifyingContract: contract,
 })
 
-export const settlementDigest = (domain: TypedDataDomain, settlement: TuningSettlement): string => TypedDataEncoder.hash(domain, SETTLEMENT_TYPES, settlement)
+export const verifierDigest = (domain: TypedDataDomain, message: VerifierMessage): string => TypedDataEncoder.hash(domain, VERIFIER_MESSAGE_TYPES, message)
