@@ -9,6 +9,7 @@
  * Intel SGX ECDSA Quote Library Reference, appendix A; the layout of TD reports: Intel TDX Module ABI, TDREPORT_STRUCT.
  */
 
+import { ByteReader } from './byte-reader.ts'
 import { EvidenceError } from './verdict.ts'
 
 /** The bytes are not a quote of a kind that is known here. */
@@ -118,7 +119,7 @@ export const INTEL_QE_VENDOR_ID = Buffer.from('939a7233f79c4ca9940a0db3957f0607'
  * else may not. Throws QuoteFormatError. The parts are views into `bytes`.
  */
 export function parseQuote(bytes: Uint8Array): Quote {
-  const quote = new Reader(bytes, 'quote')
+  const quote = new ByteReader(bytes, 'quote', QuoteFormatError)
   const header = readHeader(quote)
   const bodyType = header.version === 5 ? quote.u16('body type') : header.tee === 'tdx' ? BODY_TYPE.td10 : BODY_TYPE.sgx
   const bodySize = BODY_SIZE[bodyType]
@@ -128,7 +129,7 @@ export function parseQuote(bytes: Uint8Array): Quote {
   const body = quote.take(bodySize, 'body')
   const signedBytes = bytes.subarray(0, quote.at)
 
-  const authentication = quote.sized(quote.u32('size of the signature data'), 'signature data')
+  const authentication = quote.inside(quote.u32('size of the signature data'), 'signature data')
   quote.endInZeros()
   const signature = authentication.take(64, 'signature')
   const attestationKey = authentication.take(64, 'attestation key')
@@ -150,7 +151,7 @@ export function parseQuote(bytes: Uint8Array): Quote {
   return { tee: 'tdx', ...shared, report, reportData: report.reportData, ...signed }
 }
 
-function readHeader(quote: Reader) {
+function readHeader(quote: ByteReader) {
   const version = quote.u16('version')
   if (version !== 3 && version !== 4 && version !== 5) throw new QuoteFormatError(`version ${version} is not known: 3, 4 and 5 are`)
   const attestationKeyType = quote.u16('attestation key type')
@@ -164,15 +165,15 @@ function readHeader(quote: Reader) {
   return { version, attestationKeyType, tee: teeType === TEE_TYPE.tdx ? 'tdx' : 'sgx', qeVendorId } as const
 }
 
-function qeCertification(authentication: Reader): Reader {
+function qeCertification(authentication: ByteReader): ByteReader {
   authentication.expect(authentication.u16('outer certification type'), QE_REPORT_CERTIFICATION, 'outer certification type')
-  const certification = authentication.sized(authentication.u32('size of the outer certification data'), 'outer certification data')
+  const certification = authentication.inside(authentication.u32('size of the outer certification data'), 'outer certification data')
   authentication.end()
   return certification
 }
 
 function readSgxReport(bytes: Uint8Array): SgxReport {
-  const report = new Reader(bytes, 'SGX report')
+  const report = new ByteReader(bytes, 'SGX report', QuoteFormatError)
   const cpuSvn = report.take(16, 'CPU SVN')
   const miscSelect = report.take(4, 'MISCSELECT')
   report.take(28, 'reserved')
@@ -188,7 +189,7 @@ function readSgxReport(bytes: Uint8Array): SgxReport {
 }
 
 function readTdReport(bytes: Uint8Array): TdReport {
-  const report = new Reader(bytes, 'TD report')
+  const report = new ByteReader(bytes, 'TD report', QuoteFormatError)
   const hash = (what: string) => report.take(48, what)
   const common: TdReport = {
     teeTcbSvn: report.take(16, 'TEE TCB SVN'),
@@ -206,53 +207,4 @@ function readTdReport(bytes: Uint8Array): TdReport {
   }
   if (bytes.length === BODY_SIZE[BODY_TYPE.td10]) return common
   return { ...common, teeTcbSvn2: report.take(16, 'TEE TCB SVN 2'), mrServiceTd: hash('MRSERVICETD') }
-}
-
-/** Reads forward and never past the end. */
-class Reader {
-  at = 0
-  readonly #bytes: Uint8Array
-  readonly #view: DataView
-  readonly #what: string
-
-  constructor(bytes: Uint8Array, what: string) {
-    this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#what = what
-  }
-
-  take(size: number, what: string): Uint8Array {
-    const left = this.#bytes.length - this.at
-    if (size > left) throw new QuoteFormatError(`the ${this.#what} is cut short: ${what} has ${size} bytes, ${left} are left`)
-    this.at += size
-    return this.#bytes.subarray(this.at - size, this.at)
-  }
-
-  u16(what: string): number {
-    this.take(2, what)
-    return this.#view.getUint16(this.at - 2, true)
-  }
-
-  u32(what: string): number {
-    this.take(4, what)
-    return this.#view.getUint32(this.at - 4, true)
-  }
-
-  sized(size: number, what: string): Reader {
-    return new Reader(this.take(size, what), what)
-  }
-
-  expect(value: number, expected: number, what: string): void {
-    if (value !== expected) throw new QuoteFormatError(`${what} is ${value} instead of ${expected}`)
-  }
-
-  end(): void {
-    const left = this.#bytes.length - this.at
-    if (left > 0) throw new QuoteFormatError(`${left} bytes too many at the end of the ${this.#what}`)
-  }
-
-  endInZeros(): void {
-    const extra = this.#bytes.subarray(this.at).findIndex((byte) => byte !== 0)
-    if (extra >= 0) throw new QuoteFormatError(`bytes other than zero follow the ${this.#what}, the first at ${this.at + extra}`)
-  }
 }

@@ -9,15 +9,20 @@ export interface Check {
   detail: string
 }
 
-export interface Verdict {
+/** What came of checking one piece of evidence. */
+export interface Findings {
   /** Every check held. */
   ok: boolean
+  /** In the order in which they ran. What depends on something that failed did not run and is not listed. */
+  checks: Check[]
+}
+
+/** Of a quote. */
+export interface Verdict extends Findings {
   /** How up to date the platform is; absent where the evidence fails before that is known. */
   status?: TcbStatus
   /** Ids of Intel's security advisories that concern this platform's versions. */
   advisories: string[]
-  /** In the order in which they ran. What depends on something that failed did not run and is not listed. */
-  checks: Check[]
   /** The quote, where it could be read: not to be believed unless `ok`. */
   quote?: Quote
   /** Verified under a root of development: proves nothing about hardware. */

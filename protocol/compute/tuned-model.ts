@@ -42,7 +42,9 @@ export class ModelFormatError extends Error {
 }
 
 /** What counts as a token, for fees and usage: a word, a digit, or any other sign. */
-export const tokenize = (text: string): string[] => text.toLowerCase().match(/\p{L}+|\p{N}|[^\s\p{L}\p{N}]/gu) ?? []
+export const TOKEN = /\p{L}+|\p{N}|[^\s\p{L}\p{N}]/gu
+
+export const tokenize = (text: string): string[] => text.toLowerCase().match(TOKEN) ?? []
 
 /** FNV-1a over UTF-16 code units. */
 function hash(text: string): number {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { concat, keccak256, ZeroHash } from 'ethers'
 import type { Kysely, Transaction } from 'kysely'
 import { unpackItem } from '../../../protocol/compute/batch.ts'
+import { SESSION_TOKEN_ID } from '../../../protocol/compute/receipt.ts'
 import { type IInferenceServing, IInferenceServing__factory } from '../../../typechain-types/index.ts'
 import type { LogRange } from '../../runtime/follow.ts'
 import type { Tables } from './tables.ts'
@@ -49,6 +50,8 @@ export interface AccountsOptions {
 
 /** Accounts remembered; those not asked about for the longest time are asked for again. */
 const REMEMBERED = 50_000
+/** A ceiling that was lowered takes effect without another event. */
+const MAX_AGE_MS = 300_000
 /** A refusal waits until what it rests on was asked this long (ms) after the last time: nobody can make us ask more often. */
 const REFRESH_MS = 250
 
@@ -66,6 +69,7 @@ export class Accounts {
   }
 
   limit(user: string, tokenId: number): Promise<KeyLimit> {
+    if (tokenId === SESSION_TOKEN_ID) return Promise.resolve(NO_LIMIT)
     const { keys } = this.#entry(user)
     const known = keys.get(tokenId)
     if (known) return known
@@ -114,7 +118,7 @@ export class Accounts {
 
   #entry(user: string): Entry {
     const known = this.#entries.get(user)
-    if (known) return known
+    if (known && performance.now() - known.at < MAX_AGE_MS) return known
     const account = this.#ask(user)
     const entry = { at: performance.now(), account, keys: new Map() }
     this.#entries.set(user, entry)
@@ -180,6 +184,8 @@ const NO_ACCOUNT: Account = {
   revokedBitmap: 0n,
   ceiling: undefined,
 }
+
+const NO_LIMIT: KeyLimit = { cap: undefined, expiresAt: 0, since: 0, models: undefined }
 
 const today = (): number => Math.floor(Date.now() / 1000 / DAY_SECONDS)
 

@@ -98,6 +98,7 @@ export class Answers {
             .select('later.id')
             .whereRef('later.user', '=', 'old.user')
             .whereRef('later.token_id', '=', 'old.token_id')
+            .whereRef('later.key_epoch', '=', 'old.key_epoch')
             .whereRef('later.sequence', '>', 'old.sequence'),
         ),
       )

@@ -1,12 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Registry } from 'prom-client'
+import { feeOf } from '../../../protocol/compute/receipt.ts'
 import { bodyHash } from '../../../protocol/compute/receipt-text.ts'
 import { specHash } from '../../../protocol/compute/spec.ts'
 import { ruleName, type Units, type UnitsRule, unitsOf } from '../../../protocol/compute/units.ts'
 import type { Log } from '../../runtime/log.ts'
 import { counter, histogram, SECONDS } from '../../runtime/metrics.ts'
-import type { Access, Admission } from './access.ts'
+import type { Access } from './access.ts'
 import { type Backend, BackendError, type BackendResponse, type Endpoint, type Model } from './backends/backend.ts'
 import { ApiError, badRequest, unavailable, upstreamFailed } from './errors.ts'
 import type { Journal } from './journal.ts'
@@ -15,7 +16,8 @@ import type { Models } from './models.ts'
 import { Outlet } from './outlet.ts'
 import type { Claim, Replay, Replays } from './replays.ts'
 import type { Slots } from './slots.ts'
-import type { Terms } from './terms.ts'
+import type { Spender } from './spend.ts'
+import type { Price, Terms } from './terms.ts'
 
 export interface CompletionOptions extends LimitOptions {
   access: Access
@@ -54,6 +56,15 @@ interface Job {
   idempotencyKey: string | undefined
 }
 
+/** What an answer is charged by. */
+interface Deal {
+  /** Unix seconds, by the chain's clock. */
+  createdAt: number
+  price: Price
+}
+
+type Agreed = Deal & Spender
+
 /** What the client is to get last, and may have only once the answer is on record. */
 interface Held {
   last: Uint8Array
@@ -91,7 +102,7 @@ export class Completions {
 
   /** @throws ApiError while nothing was sent */
   async answer(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
-    const { access, slots, replays, terms, stallMs } = this.#options
+    const { access, slots, replays, stallMs } = this.#options
     const bearer = access.authenticate(request.headers.authorization)
     const reason = this.#options.problem()
     if (reason !== undefined) throw unavailable(`this provider can't answer now: ${reason}`, 5)
@@ -106,12 +117,14 @@ export class Completions {
       claim = found
     }
     try {
-      const admission = await access.admit(bearer, job.model.id, feeAtMost(job.most, terms))
+      // Before the chain is asked: what it then says of the account is at least as new.
+      const deal = this.#deal()
+      const admission = await access.admit(bearer, job.model.id, feeOf(job.most, deal.price))
       try {
         const leave = await slots.enter(bearer.address, outlet.left)
         const stop = this.#duration.startTimer({ endpoint })
         try {
-          return await this.#work(job, admission, outlet, reply)
+          return await this.#work(job, { ...deal, ...admission }, outlet, reply)
         } finally {
           stop()
           leave()
@@ -122,6 +135,13 @@ export class Completions {
     } finally {
       claim?.release()
     }
+  }
+
+  #deal(): Deal {
+    const { terms } = this.#options
+    const { price } = terms
+    if (!price) throw unavailable('no price is in force', 5)
+    return { createdAt: terms.now(), price }
   }
 
   async #understand(endpoint: Endpoint, request: FastifyRequest): Promise<Job> {
@@ -147,7 +167,7 @@ export class Completions {
     }
   }
 
-  async #work(job: Job, admission: Admission, outlet: Outlet, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  async #work(job: Job, terms: Agreed, outlet: Outlet, reply: FastifyReply): Promise<FastifyReply | undefined> {
     const { backend, deadlineMs, log } = this.#options
     const abandoned = new AbortController()
     const deadline = AbortSignal.timeout(deadlineMs)
@@ -156,7 +176,7 @@ export class Completions {
       const { endpoint, model, contentType, body, json, stream } = job
       const response = await backend.complete({ endpoint, model: model.id, contentType, body, json, stream }, signal)
       const held = await this.#deliver(job, response, outlet, reply, abandoned)
-      await this.#record(job, admission, response, held)
+      await this.#record(job, terms, response, held)
       this.#outcomes.inc({ endpoint, outcome: outlet.left.aborted ? 'abandoned' : 'answered' })
       if (job.stream) {
         outlet.end(held.last)
@@ -207,7 +227,7 @@ export class Completions {
     return { last: job.stream ? last : body!, responseHash: `0x${hash.digest('hex')}`, body }
   }
 
-  async #record(job: Job, { user, tokenId, epoch }: Admission, response: BackendResponse, { responseHash, body }: Held): Promise<void> {
+  async #record(job: Job, { user, tokenId, epoch, createdAt, price }: Agreed, response: BackendResponse, { responseHash, body }: Held): Promise<void> {
     const { journal, idempotencyMs } = this.#options
     const { id, model, rule, most, requestHash, idempotencyKey } = job
     const units = bounded(unitsOf(rule, response.usage()), most)
@@ -218,6 +238,8 @@ export class Completions {
     await journal.append({
       ...units,
       id,
+      createdAt,
+      price,
       user,
       tokenId,
       epoch,
@@ -246,11 +268,6 @@ export class Completions {
       ...(stream && { 'x-accel-buffering': 'no' }),
     }
   }
-}
-
-function feeAtMost({ inputUnits, outputUnits }: Units, terms: Terms): bigint {
-  const { inputPrice, outputPrice } = terms.mostExpensive()
-  return inputUnits * inputPrice + outputUnits * outputPrice
 }
 
 function parseObject(body: Uint8Array): RequestJson {

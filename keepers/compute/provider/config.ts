@@ -16,10 +16,11 @@ export const schema = z.object({
   simulatedTee: z.string().min(1).optional().describe('file of the development PKI of a simulated TEE, for local chains'),
   dstack: z.string().min(1).optional().describe("socket or URL of dstack's guest agent, inside a real TEE"),
 
-  backend: z.enum(['upstream', 'gguf', 'extractive']).default('extractive').describe('what answers'),
+  backend: z.enum(['upstream', 'gguf', 'tuned', 'extractive']).default('extractive').describe('what answers'),
   upstreamUrl: base().optional().describe('base URL of an OpenAI-compatible server, up to and including /v1'),
   upstreamKey: secret(z.string().min(1).optional()).describe('API key of the upstream'),
   gguf: z.string().min(1).optional().describe('GGUF file of the model to run in this process'),
+  tuned: z.string().min(1).optional().describe('file of a model that compute/tuning trained with its embedded trainer'),
   models: z.array(z.string().min(1)).default([]).describe('models to serve; all that the backend has when empty'),
   spec: z
     .object({ weights: z.string(), tokenizer: z.string(), template: z.string(), engine: z.string(), dtype: z.string() })

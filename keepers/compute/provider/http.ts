@@ -102,7 +102,7 @@ async function quoteOf(enclave: Enclave, layout: Layout): Promise<Record<string,
 
 /** Compute §2.6; prices in wei a unit. */
 function listing({ terms, standing, simulated, verifiability }: HttpContext, models: readonly Model[]): Record<string, unknown> {
-  const price = terms.problem() === undefined ? terms.priceAt(terms.now()) : undefined
+  const { price } = terms
   const attested = !simulated && standing.problem() === undefined
   const data = models.map((model) => ({
     id: model.id,

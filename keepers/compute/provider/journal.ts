@@ -8,11 +8,15 @@ import { unavailable } from './errors.ts'
 import type { Signing } from './signing.ts'
 import type { Spend, Spender } from './spend.ts'
 import type { AnswerTable, ReplayTable, Tables } from './tables.ts'
-import type { Terms } from './terms.ts'
+import type { Price } from './terms.ts'
 
 /** A complete answer whose last byte has not been sent. Hashes are 0x hex. */
 export interface Draft extends Spender {
   id: string
+  /** Unix seconds: when the request was let in, by the chain's clock. */
+  createdAt: number
+  /** In force then. */
+  price: Price
   inputUnits: bigint
   outputUnits: bigint
   requestHash: string
@@ -38,7 +42,6 @@ export interface JournalOptions {
   db: Kysely<Tables>
   spend: Spend
   signing: Signing
-  terms: Terms
   log: Log
   metrics: Registry
   /** Ends the attempts to reach a database that is away. */
@@ -125,9 +128,8 @@ export class Journal {
   }
 
   #sign(draft: Draft): AnswerRow {
-    const { spend, signing, terms } = this.#options
-    const createdAt = terms.now()
-    const price = terms.priceAt(createdAt)
+    const { spend, signing } = this.#options
+    const { createdAt, price } = draft
     const fee = feeOf(draft, price)
     const count = spend.count(draft, fee)
     const row = {

@@ -58,7 +58,7 @@ export const computeProvider = defineKeeper({
     const receipts = new Receipts({ chainId: chain.chainId, contract: config.inference, provider })
     const signing = new Signing(await tee.key(SIGNER_PATH), receipts)
     const enclave = new Enclave({ tee, signing, chain, registry: config.registry })
-    const backend = openBackend(config)
+    const backend = await openBackend(config, log)
     runtime.onClose(() => backend.close())
 
     const terms = new Terms(serving, provider)
@@ -79,7 +79,7 @@ export const computeProvider = defineKeeper({
     })
 
     const spend = await Spend.load(db)
-    const journal = new Journal({ db, spend, signing, terms, log, metrics, signal: runtime.signal })
+    const journal = new Journal({ db, spend, signing, log, metrics, signal: runtime.signal })
     let follower: Follower | undefined
     const news = new News({ problem: () => (follower ? follower.problem() : 'not started'), staleMs: config.staleMs, signal })
     const caughtUp = async () => follower?.reached((await chain.head()).number - config.confirmations)

@@ -26,7 +26,6 @@ export interface Count {
 }
 
 interface KeyTotals {
-  epoch: string
   spent: bigint
   reserved: bigint
 }
@@ -38,7 +37,8 @@ interface Totals {
   unsettled: bigint
   /** What requests under way may come to cost. */
   reserved: bigint
-  keys: Map<number, KeyTotals>
+  /** By key and epoch: answers of one epoch may be complete after those of the next. */
+  keys: Map<string, KeyTotals>
 }
 
 const ether = (wei: bigint): string => `${Number(wei) / 1e18}`
@@ -67,10 +67,11 @@ export class Spend {
     const [last, keys, open] = await Promise.all([
       answers().distinctOn('user').select(['user', 'sequence', 'cumulative_fee']).orderBy('user').orderBy('sequence', 'desc').execute(),
       answers()
-        .distinctOn(['user', 'token_id'])
+        .distinctOn(['user', 'token_id', 'key_epoch'])
         .select(['user', 'token_id', 'key_epoch', 'key_spend'])
         .orderBy('user')
         .orderBy('token_id')
+        .orderBy('key_epoch')
         .orderBy('sequence', 'desc')
         .execute(),
       answers()
@@ -82,10 +83,10 @@ export class Spend {
     for (const [name, totals] of this.#users) {
       if (user !== undefined && name !== user) continue
       Object.assign(totals, { sequence: 0, cumulative: 0n, unsettled: 0n })
-      for (const key of totals.keys.values()) Object.assign(key, { epoch: '', spent: 0n })
+      for (const key of totals.keys.values()) key.spent = 0n
     }
     for (const row of last) Object.assign(this.#of(row.user), { sequence: row.sequence, cumulative: BigInt(row.cumulative_fee) })
-    for (const row of keys) Object.assign(this.#key(row.user, row.token_id), { epoch: row.key_epoch, spent: BigInt(row.key_spend) })
+    for (const { user, token_id: tokenId, key_epoch: epoch, key_spend } of keys) this.#key({ user, tokenId, epoch }).spent = BigInt(key_spend)
     for (const row of open) this.#of(row.user).unsettled = BigInt(row.fees)
   }
 
@@ -106,7 +107,8 @@ export class Spend {
    * @returns what gives it back; to be called once, after the answer was counted
    * @throws ApiError 402 without the funds, 403 at the limit of the key
    */
-  reserve({ user, tokenId, epoch }: Spender, wei: bigint, { free, keyCap }: Funds, minimum: bigint): () => void {
+  reserve(spender: Spender, wei: bigint, { free, keyCap }: Funds, minimum: bigint): () => void {
+    const { user, tokenId } = spender
     const totals = this.#of(user)
     const available = free - totals.unsettled - totals.reserved
     if (available < wei + minimum) {
@@ -117,13 +119,12 @@ export class Spend {
         `this request may cost ${ether(wei)} and ${ether(available > 0n ? available : 0n)} is free: ${ether(free)} in the account less ${ether(owed)} owed or reserved${minimum > 0n ? `, and ${ether(minimum)} must remain` : ''}. Transfer more to this provider`,
       )
     }
-    const key = this.#key(user, tokenId)
-    const spent = key.epoch === epoch ? key.spent : 0n
-    if (keyCap !== undefined && spent + key.reserved + wei > keyCap) {
+    const key = this.#key(spender)
+    if (keyCap !== undefined && key.spent + key.reserved + wei > keyCap) {
       throw new ApiError(
         403,
         'key_limit_reached',
-        `key ${tokenId} may spend ${ether(keyCap)}, of which ${ether(spent + key.reserved)} is spent or reserved; this request may cost ${ether(wei)}`,
+        `key ${tokenId} may spend ${ether(keyCap)}, of which ${ether(key.spent + key.reserved)} is spent or reserved; this request may cost ${ether(wei)}`,
       )
     }
     totals.reserved += wei
@@ -135,10 +136,9 @@ export class Spend {
   }
 
   /** Counts one more answer. */
-  count({ user, tokenId, epoch }: Spender, fee: bigint): Count {
-    const totals = this.#of(user)
-    const key = this.#key(user, tokenId)
-    if (key.epoch !== epoch) Object.assign(key, { epoch, spent: 0n })
+  count(spender: Spender, fee: bigint): Count {
+    const totals = this.#of(spender.user)
+    const key = this.#key(spender)
     key.spent += fee
     totals.sequence++
     totals.cumulative += fee
@@ -160,12 +160,13 @@ export class Spend {
     return totals
   }
 
-  #key(user: string, tokenId: number): KeyTotals {
+  #key({ user, tokenId, epoch }: Spender): KeyTotals {
     const { keys } = this.#of(user)
-    let key = keys.get(tokenId)
+    const name = `${tokenId} ${epoch}`
+    let key = keys.get(name)
     if (!key) {
-      key = { epoch: '', spent: 0n, reserved: 0n }
-      keys.set(tokenId, key)
+      key = { spent: 0n, reserved: 0n }
+      keys.set(name, key)
     }
     return key
   }

@@ -10,12 +10,10 @@ export interface Price {
   effectiveAt: number
 }
 
-/** How far beyond the newest block (seconds) an answer may be dated: blocks of busy chains are never that old. */
-const MAX_AHEAD = 120
-
 /**
- * The provider's service as the chain has it, and what time it is there. Answers are dated by this clock, so that the price version and
- * the key limits in force are the same ones for whoever judges them on chain, also where this machine's clock is wrong.
+ * The provider's service as the chain has it, and what time it is there. Answers are dated by the block that was the newest one when their
+ * request was let in: the price version and the key limits in force are then the same for whoever judges them on chain, however long
+ * the answer takes, and also where this machine's clock is wrong.
  */
 export class Terms {
   readonly #serving: IInferenceServing
@@ -34,7 +32,7 @@ export class Terms {
   /** Why there is nothing to sell, or undefined. */
   problem(): string | undefined {
     if (this.#service === undefined) return `${this.#provider} has no service on chain: register one, or set autoRegister`
-    return this.#prices.length === 0 ? `the service of ${this.#provider} has no price on chain` : undefined
+    return this.price === undefined ? `no price of ${this.#provider} is in force on chain` : undefined
   }
 
   /** How usage becomes units, as the service advertises it. */
@@ -51,9 +49,9 @@ export class Terms {
     this.#head = timestamp
   }
 
-  /** Unix seconds by which answers are dated. */
+  /** Unix seconds by which answers to requests of now are dated. */
   now(): number {
-    return Math.min(Math.max(Math.floor(Date.now() / 1000), this.#head), this.#head + MAX_AHEAD)
+    return this.#head
   }
 
   /** Whether `time` (unix seconds) is over, by this machine's clock or the chain's. */
@@ -61,22 +59,9 @@ export class Terms {
     return Math.max(Date.now() / 1000, this.#head) >= time
   }
 
-  /** @throws RangeError when no price was in force then */
-  priceAt(time: number): Price {
-    const price = this.#prices.findLast(({ effectiveAt }) => effectiveAt <= time)
-    if (!price) throw new RangeError(`no price was in force at ${time}`)
-    return price
-  }
-
-  /** The most that an answer to a request of now may cost: a price that is announced may be in force when it is complete. */
-  mostExpensive(): Pick<Price, 'inputPrice' | 'outputPrice'> {
-    const current = this.priceAt(this.now())
-    const most = { inputPrice: 0n, outputPrice: 0n }
-    for (const { inputPrice, outputPrice } of this.#prices.slice(this.#prices.indexOf(current))) {
-      if (inputPrice > most.inputPrice) most.inputPrice = inputPrice
-      if (outputPrice > most.outputPrice) most.outputPrice = outputPrice
-    }
-    return most
+  /** What requests of now pay; undefined while no price is in force. */
+  get price(): Price | undefined {
+    return this.#prices.findLast(({ effectiveAt }) => effectiveAt <= this.#head)
   }
 
   /** Asks the chain again; one question at a time. */
@@ -94,7 +79,7 @@ export class Terms {
       return
     }
     const [service, { current, latest }] = await Promise.all([serving.getService(provider), serving.priceVersion(provider)])
-    // The version before the current one as well: this clock may be a little behind the one that says which is current.
+    // The version before the current one as well: the newest block that is known here may be a little older than the one that says which is current.
     const first = current > 1n ? Number(current) - 1 : Number(current)
     const versions = Array.from({ length: Number(latest) - first + 1 }, (_, index) => first + index)
     const prices = await Promise.all(versions.map((version) => serving.priceOf(provider, version)))

@@ -16,7 +16,7 @@ import {
 } from '../../../protocol/compute/tuning-model-file.ts'
 import { parseTrainingParams, TrainingParamsError } from '../../../protocol/compute/tuning-params.ts'
 import { decryptModelKey, ENCRYPTED_SECRET_LENGTH, encryptModelKey } from '../../../protocol/compute/tuning-secret.ts'
-import { verifierDigest } from '../../../protocol/compute/tuning-settlement.ts'
+import { settlementDigest, tuningDomain } from '../../../protocol/compute/tuning-settlement.ts'
 import {
   cancelDigest,
   downloadDigest,
@@ -42,7 +42,7 @@ const sdk = createRequire(import.meta.url)(sdkFile) as {
   signDatasetUpload(signer: Wallet, user: string, timestamp: number): Promise<string>
 }
 
-const { keys, task, upload, cancelLeadingZero, modelFile, fineTuning } = vectors
+const { keys, task, upload, cancelLeadingZero, modelFile } = vectors
 const user = new Wallet(keys.user)
 const tee = new SigningKey(keys.tee)
 
@@ -264,10 +264,28 @@ describe('a fine-tuning task', () => {
   })
 
   it('given a settlement, then its digest is bound to chain, contract and every field', () => {
-    const { message, domain, digest } = fineTuning
-    const settlement = { ...message, nonce: BigInt(message.nonce), taskFee: BigInt(message.taskFee) }
-    expect(verifierDigest(domain, settlement)).to.equal(digest)
-    const changes = [{ id: 'x' }, { encryptedSecret: '0x' }, { modelRootHash: '0x01' }, { nonce: 6n }, { taskFee: 8n }, { user: keys.teeAddress }]
-    for (const change of changes) expect(verifierDigest(domain, { ...settlement, ...change })).to.not.equal(digest)
+    const settlement = {
+      provider: keys.providerAddress,
+      user: keys.userAddress,
+      id: '7f0c6f2e-0000-4000-8000-000000000001',
+      modelRootHash: task.datasetHash,
+      fee: 7n,
+      nonce: 5n,
+      encryptedSecret: '0x010203',
+    }
+    const domain = tuningDomain(31337, keys.providerAddress)
+    const digest = settlementDigest(domain, settlement)
+    const changes = [
+      { provider: keys.teeAddress },
+      { user: keys.teeAddress },
+      { id: 'x' },
+      { modelRootHash: task.digest },
+      { fee: 8n },
+      { nonce: 6n },
+      { encryptedSecret: '0x' },
+    ]
+    for (const change of changes) expect(settlementDigest(domain, { ...settlement, ...change })).to.not.equal(digest)
+    for (const other of [tuningDomain(1, keys.providerAddress), tuningDomain(31337, keys.teeAddress)])
+      expect(settlementDigest(other, settlement)).to.not.equal(digest)
   })
 })

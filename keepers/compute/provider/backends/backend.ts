@@ -47,7 +47,7 @@ export interface BackendResponse {
 }
 
 export interface Backend {
-  readonly kind: 'upstream' | 'gguf' | 'extractive'
+  readonly kind: 'upstream' | 'gguf' | 'tuned' | 'extractive'
   models(): Promise<readonly Model[]>
   /** @throws BackendError */
   complete(request: BackendRequest, signal: AbortSignal): Promise<BackendResponse>
