@@ -1,6 +1,7 @@
 /** Whether a certificate leads up to a pinned root, today and unrevoked. Every function throws an EvidenceError where it does not. */
+import { decodeChain } from './pem.ts'
 import { parseRevocationList, type RevocationList } from './revocation-list.ts'
-import { type Certificate, CertificateError, isSignedBy, KEY_USAGE } from './x509.ts'
+import { type Certificate, CertificateError, isSignedBy, KEY_USAGE, parseCertificate } from './x509.ts'
 
 /** The part of a chain that a maker's convention fixes: words in the common name of each certificate, from the leaf up. */
 export interface ChainShape {
@@ -9,11 +10,13 @@ export interface ChainShape {
 }
 
 /**
- * Checks names, signatures, dates and roles along a chain, leaf first, whose last certificate must be `root`, byte for byte: so nothing is learned
- * from that one's signature, and it is not checked. Revocation is checked apart, for it needs what this authenticates.
+ * Reads a chain from PEM, leaf first, and checks names, signatures, dates and roles along it. Its last certificate must be `root`, byte for byte:
+ * so nothing is learned from that one's signature, and it is not checked. Revocation is checked apart, for it needs what this authenticates.
  */
-export function checkChain(chain: Certificate[], root: Uint8Array, now: Date, shape: ChainShape): void {
-  if (Buffer.compare(chain.at(-1)!.der, root) !== 0) throw new CertificateError(`the ${shape.what} does not end in the pinned root certificate`)
+export function checkChain(pem: string, root: Uint8Array, now: Date, shape: ChainShape): Certificate[] {
+  const ders = decodeChain(pem, shape.names.length)
+  if (Buffer.compare(ders.at(-1)!, root) !== 0) throw new CertificateError(`the ${shape.what} does not end in the pinned root certificate`)
+  const chain = ders.map(parseCertificate)
   chain.forEach((certificate, i) => {
     const issuer = chain[i + 1]
     const name = `certificate "${certificate.commonName}"`
@@ -26,6 +29,7 @@ export function checkChain(chain: Certificate[], root: Uint8Array, now: Date, sh
     if (i === 0) checkLeaf(certificate, name)
     else checkAuthority(certificate, name, i - 1)
   })
+  return chain
 }
 
 /** Reads a revocation list and checks that `issuer`, itself checked, signed it, and that it is current. */

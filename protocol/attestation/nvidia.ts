@@ -7,7 +7,6 @@ import { type KeyObject, verify } from 'node:crypto'
 import { z } from 'zod'
 import { type ChainShape, checkChain } from './certificate-chain.ts'
 import { DerReader, single, TAG } from './der.ts'
-import { parseChain } from './pem.ts'
 import { parseSpdmReport, type SpdmReport } from './spdm.ts'
 import { Audit, EvidenceError, type Findings } from './verdict.ts'
 import { type Certificate, CertificateError } from './x509.ts'
@@ -103,9 +102,7 @@ export function verifyGpuEvidence({ certificate, evidence }: GpuEvidence, option
 }
 
 function checkGpuChain(certificate: string, now: Date): Certificate {
-  const chain = parseChain(Buffer.from(certificate, 'base64').toString('latin1'), CHAIN.names.length)
-  checkChain(chain, NVIDIA_DEVICE_ROOT_CA, now, CHAIN)
-  return chain[0]!
+  return checkChain(Buffer.from(certificate, 'base64').toString('latin1'), NVIDIA_DEVICE_ROOT_CA, now, CHAIN)[0]!
 }
 
 function checkSignature({ signedBytes, signature }: SpdmReport, key: KeyObject): void {

@@ -4,19 +4,24 @@ import { type Certificate, CertificateError, parseCertificate } from './x509.ts'
 const BEGIN = '-----BEGIN CERTIFICATE-----'
 const END = '-----END CERTIFICATE-----'
 
-/** Parses a chain of exactly `count` certificates, which a single zero byte may end, as it does in quotes. */
+/** The certificates of a chain of exactly `count`. */
 export function parseChain(text: string, count: number): Certificate[] {
+  return decodeChain(text, count).map(parseCertificate)
+}
+
+/** DER of exactly `count` certificates. A single zero byte may end the text, as it does in quotes. */
+export function decodeChain(text: string, count: number): Uint8Array[] {
   const lines = text
     .replace(/\n\0$/, '\n')
     .replace(/\r?\n$/, '')
     .split(/\r?\n/)
-  const found: Certificate[] = []
+  const found: Uint8Array[] = []
   for (let at = 0; at < lines.length; ) {
     if (lines[at] !== BEGIN) throw new CertificateError(`line ${at + 1} of the chain is not the beginning of a certificate`)
     const end = lines.indexOf(END, at)
     if (end < 0) throw new CertificateError('the chain is cut short')
     if (found.length === count) throw new CertificateError(`the chain has more than ${count} certificates`)
-    found.push(parseCertificate(decode(lines.slice(at + 1, end))))
+    found.push(decode(lines.slice(at + 1, end)))
     at = end + 1
   }
   if (found.length !== count) throw new CertificateError(`the chain has ${found.length} certificates instead of ${count}`)

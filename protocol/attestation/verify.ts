@@ -14,7 +14,6 @@ import {
 } from './collateral.ts'
 import { INTEL_SGX_ROOT_CA } from './intel-root.ts'
 import { type Platform, platformOf } from './pck.ts'
-import { parseChain } from './pem.ts'
 import { checkPolicy, PolicyError } from './policy.ts'
 import { INTEL_QE_VENDOR_ID, PCK_CHAIN_CERTIFICATION, parseQuote, type Quote, QuoteFormatError } from './quote.ts'
 import { checkAttestationKeyBinding, checkQeReportSignature, checkQuoteSignature, qeStanding } from './quoting-enclave.ts'
@@ -151,9 +150,7 @@ function readQuote(bytes: Uint8Array): Quote {
 function checkPckChain(quote: Quote, root: Uint8Array, now: Date): Certificate[] {
   const { type, data } = quote.certificationData
   if (type !== PCK_CHAIN_CERTIFICATION) throw new QuoteFormatError(`certification data of type ${type}: only a chain of certificates (5) is supported`)
-  const chain = parseChain(Buffer.from(data).toString('latin1'), PCK_CHAIN.names.length)
-  checkChain(chain, root, now, PCK_CHAIN)
-  return chain
+  return checkChain(Buffer.from(data).toString('latin1'), root, now, PCK_CHAIN)
 }
 
 function checkPckRevocation(pck: Certificate, authority: Certificate, rootList: RevocationList | undefined, pckCrl: string, now: Date): void {
@@ -163,10 +160,9 @@ function checkPckRevocation(pck: Certificate, authority: Certificate, rootList: 
 }
 
 function checkSigner(pem: string, rootList: RevocationList, root: Uint8Array, now: Date): Certificate {
-  const chain = parseChain(pem, SIGNER_CHAIN.names.length)
-  checkChain(chain, root, now, SIGNER_CHAIN)
-  checkNotRevoked(chain[0]!, rootList)
-  return chain[0]!
+  const signer = checkChain(pem, root, now, SIGNER_CHAIN)[0]!
+  checkNotRevoked(signer, rootList)
+  return signer
 }
 
 function checkSubject(info: TcbInfo, quote: Quote, platform: Platform): true {

@@ -7,7 +7,8 @@ const folder = join(import.meta.dirname, '../../vectors/tee')
 
 export const read = (path: string): Uint8Array => new Uint8Array(readFileSync(join(folder, path)))
 export const readText = (path: string): string => readFileSync(join(folder, path), 'utf8')
-const readHex = (path: string): Uint8Array => new Uint8Array(Buffer.from(readText(path).trim().replace(/^0x/, ''), 'hex'))
+const bytes = (text: string, encoding: 'hex' | 'base64'): Uint8Array => new Uint8Array(Buffer.from(text, encoding))
+const readHex = (path: string): Uint8Array => bytes(readText(path).trim().replace(/^0x/, ''), 'hex')
 
 export const brokerReport = JSON.parse(readText('0g-sdk/broker_attestation_report.json'))
 export const llmReport = JSON.parse(readText('0g-sdk/llm_attestation_report.json'))
@@ -67,11 +68,11 @@ export const EVIDENCE: Evidence[] = [
   { name: 'go-tdx cos-113', quote: read('go-tdx-guest/cos-113-tdx-quote.dat'), ...tdx00806f, status: 'UpToDate', advisories: 0, failed: {} },
   { name: 'go-tdx SPR_E4', quote: spr.subarray(0, SPR_SIZE), ...tdx50806f, advisories: 0, failed: { policy: 'lacks attribute SEPT_VE_DISABLE', ...belowAll } },
   { name: 'go-tdx SPR_E4 with bytes behind', quote: spr, ...tdx50806f, advisories: 0, failed: { 'quote format': 'bytes other than zero follow the quote' } },
-  { name: '0g broker', quote: Buffer.from(brokerReport.quote, 'hex'), ...tdx90c06f, status: 'UpToDate', advisories: 0, failed: {} },
-  { name: '0g llm', quote: Buffer.from(llmReport.intel_quote, 'hex'), ...tdx90c06f, status: 'OutOfDate', advisories: 5, failed: {} },
+  { name: '0g broker', quote: bytes(brokerReport.quote, 'hex'), ...tdx90c06f, status: 'UpToDate', advisories: 0, failed: {} },
+  { name: '0g llm', quote: bytes(llmReport.intel_quote, 'hex'), ...tdx90c06f, status: 'OutOfDate', advisories: 5, failed: {} },
   {
     name: '0g cryptopilot',
-    quote: Buffer.from(cryptopilotReport.quote, 'base64'),
+    quote: bytes(cryptopilotReport.quote, 'base64'),
     ...tdx90c06f,
     advisories: 0,
     failed: { ...serviceDomain, 'TCB info subject': 'of platforms 90c06f000000' },
