@@ -11,6 +11,9 @@ import { tasks } from './tasks/index.ts'
 // solc from npm, never downloaded: `path` makes Hardhat skip the compiler list and binaries.
 const solc = { version: '0.8.37', path: fileURLToPath(import.meta.resolve('solc/soljson.js')) }
 const settings = { evmVersion: 'cancun', optimizer: { enabled: true, runs: 10_000 }, outputSelection: { '*': { '*': ['storageLayout', 'devdoc', 'userdoc'] } } }
+// What would not fit into EIP-170's 24,576 bytes, compiled through the intermediate representation.
+const large = ['contracts/compute/InferenceServing.sol', 'contracts/compute/FineTuningServing.sol']
+const compact = { ...settings, viaIR: true, optimizer: { enabled: true, runs: 200 } }
 
 // Asked for only by a task that sends to a public network.
 const accounts = [configVariable('DEPLOYER_PRIVATE_KEY')]
@@ -24,8 +27,8 @@ export default defineConfig({
       '@openzeppelin/contracts/access/manager/AccessManager.sol',
       '@openzeppelin/contracts/governance/TimelockController.sol',
     ],
-    ...solc,
-    settings,
+    compilers: [{ ...solc, settings }],
+    overrides: Object.fromEntries(large.map((source) => [source, { ...solc, settings: compact }])),
   },
   test: { solidity: { fuzz: { runs: 1000, seed: '0x1' }, invariant: { runs: 100, depth: 100, failOnRevert: true } } },
   paths: { sources: ['./contracts', './test/doubles'], tests: { mocha: './test', solidity: './test/solidity' } },
