@@ -183,6 +183,9 @@ function readCollateral(collateral: Collateral) {
   }
 }
 
+/** Id of the authority that certified the platforms of a collateral. @throws PerigeeError VERIFICATION_FAILED */
+export const issuerOf = (collateral: Collateral): string => readCollateral(collateral).ca.id
+
 function list(hex: string): Offered<'serials'> {
   const der = Buffer.from(hex, 'hex')
   const { thisUpdate, nextUpdate, revoked } = parseRevocationList(der)

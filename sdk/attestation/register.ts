@@ -1,4 +1,4 @@
-import { hexlify, isCallException, keccak256, type Provider, zeroPadValue } from 'ethers'
+import { hexlify, Interface, isCallException, keccak256, type Provider, zeroPadValue } from 'ethers'
 import { parseQuote, type Quote } from '../../protocol/attestation/quote.ts'
 import { signerReportData } from '../../protocol/attestation/report-data.ts'
 import { type ICollateralRegistry, ICollateralRegistry__factory, IQuoteVerifier__factory, ITeeSignerRegistry__factory } from '../../typechain-types/index.ts'
@@ -67,7 +67,15 @@ export async function ensureRegistered(options: RegistrationOptions): Promise<Re
 
 /** Reasons that are gone when everything is read anew: somebody replaced what this was built on, or the chain moved on. */
 const PASSING = ['NotCurrentCrl', 'Superseded', 'NotFresh', 'WrongQuotingEnclave']
-const mayPass = (error: unknown): boolean => PASSING.includes((error as { error?: string }).error ?? (isCallException(error) ? (error.revert?.name ?? '') : ''))
+const errors = Interface.from([...ICollateralRegistry__factory.abi, ...ITeeSignerRegistry__factory.abi].filter(({ type }) => (type as string) === 'error'))
+
+/** Senders differ in what they make of a revert: its name, its selector, or ethers' error with its data; mined ones were fine a moment before. */
+function mayPass(error: unknown): boolean {
+  const { error: named, data, receipt, hash } = error as { error?: unknown; data?: unknown; receipt?: unknown; hash?: unknown }
+  if (receipt !== undefined || hash !== undefined) return true
+  const said = [named, data].find((value) => typeof value === 'string') as string | undefined
+  return said !== undefined && PASSING.some((name) => said === name || said.startsWith(errors.getError(name)!.selector))
+}
 
 /** @returns false when registering would not make it last until `least` (unix seconds), as when the collateral it rests on ends as soon */
 async function register(options: RegistrationOptions, least: number): Promise<boolean> {
@@ -75,16 +83,18 @@ async function register(options: RegistrationOptions, least: number): Promise<bo
   const registry = ITeeSignerRegistry__factory.connect(address, provider)
   const verifier = IQuoteVerifier__factory.connect(await registry.verifier(), provider)
   const collateral = ICollateralRegistry__factory.connect(await verifier.collateral(), provider)
-  const [{ chainId }, block] = await Promise.all([provider.getNetwork(), provider.getBlock('latest')])
-  const claim = { chainId, registry: address, signer, encryptionKey, tlsKey, blockHash: block!.hash! }
+  const [{ chainId }, latest] = await Promise.all([provider.getNetwork(), provider.getBlock('latest')])
+  // The one before: a call that is simulated on top of the newest block does not see that block's own hash.
+  const blockNumber = latest!.number - 1
+  const claim = { chainId, registry: address, signer, encryptionKey, tlsKey, blockHash: latest!.parentHash }
   const { quote } = await tee.quote(signerReportData(claim))
   const to = await collateral.getAddress()
   const parsed = parseQuote(quote)
-  const now = new Date(block!.timestamp * 1000)
+  const now = new Date(latest!.timestamp * 1000)
   await addPlatform(parsed, { collateral, now, renewBefore, source, send: (transaction) => send({ to, ...transaction }) })
-  const proof = [hexlify(registrable(parsed, quote)), signer, encryptionKey, tlsKey, block!.number] as const
+  const proof = [hexlify(registrable(parsed, quote)), signer, encryptionKey, tlsKey, blockNumber] as const
   if (least > 0 && Number(await registry.register.staticCall(...proof)) < least) return false
-  await send({ key: `register ${signer} at ${block!.hash}`, to: address, data: registry.interface.encodeFunctionData('register', [...proof]) })
+  await send({ key: `register ${signer} at ${latest!.parentHash}`, to: address, data: registry.interface.encodeFunctionData('register', [...proof]) })
   return true
 }
 

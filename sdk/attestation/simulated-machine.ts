@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { keccak256 } from 'ethers'
+import { parseEventLog, replay } from '../../protocol/attestation/event-log.ts'
 
 /** What a quote of the simulated TEE says runs, and the log that explains it. */
 export interface SimulatedMachine {
@@ -57,7 +58,7 @@ export function simulatedMachine(application: string, instance: string): Simulat
     runtimeEvent('key-provider', Buffer.from(JSON.stringify({ name: 'simulated', id: '' }))),
     runtimeEvent('system-ready', Buffer.alloc(0)),
   ]
-  const rtMr = [0, 1, 2, 3].map((imr) => replay(log.filter((entry) => entry.imr === imr))) as SimulatedMachine['rtMr']
+  const rtMr = replay(parseEventLog(log)) as SimulatedMachine['rtMr']
   const mrTd = sha('sha384', 'SIMULATED TEE firmware')
   const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
   const eventLog = JSON.stringify(log)
@@ -93,12 +94,6 @@ function runtimeEvent(event: string, payload: Buffer): LogEntry {
   type.writeUInt32LE(RUNTIME_EVENT)
   const digest = sha('sha384', type, ':', event, ':', payload)
   return { imr: 3, event_type: RUNTIME_EVENT, digest: digest.toString('hex'), event, event_payload: payload.toString('hex') }
-}
-
-function replay(log: readonly LogEntry[]): Uint8Array {
-  let register: Uint8Array = Buffer.alloc(48)
-  for (const { digest } of log) register = sha('sha384', register, Buffer.from(digest, 'hex'))
-  return register
 }
 
 /** What the registry knows `application` by when it runs in a simulated TEE: keccak256(MRTD ‖ RTMR1 ‖ RTMR2 ‖ MRCONFIGID). */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { hexlify, type Provider } from 'ethers'
+import { z } from 'zod'
+import { verifyEventLog } from '../../protocol/attestation/event-log.ts'
 import { INTEL_SGX_ROOT_CA } from '../../protocol/attestation/intel-root.ts'
 import { parseQuote, type Quote } from '../../protocol/attestation/quote.ts'
 import { measurementOf } from '../../protocol/attestation/report-data.ts'
@@ -43,6 +45,8 @@ export interface SignerVerdict {
   /** Of the quote, when it was checked here. */
   quote?: Verdict
 }
+
+const TcbInfo = z.looseObject({ app_compose: z.string() })
 
 /** SHA-256 of Intel's SGX root certificate. */
 export const INTEL_ROOT_FINGERPRINT = fingerprintOf(INTEL_SGX_ROOT_CA)
@@ -96,6 +100,7 @@ export async function verifySigner(options: VerifySignerOptions): Promise<Signer
   if (!quote.ok || !quote.quote) return verdict(quote)
   await checkBinding(registry, quote.quote.reportData, { signer, registered, provider }, check)
   const measurement = measurementOf(quote.quote)
+  checks.push(...verifyEventLog(quote.quote, { eventLog: fetched.eventLog, ...composeOf(fetched.tcbInfo) }).checks)
   check('the quote is of the registered code', measurement === registered.measurement, `${measurement}, registered is ${registered.measurement}`)
   return verdict(quote)
 }
@@ -130,6 +135,20 @@ function readable(quote: Uint8Array): { tee: Quote['tee']; certificates: Platfor
     return { tee: parsed.tee, certificates: platformCertificates(parsed) }
   } catch (error) {
     return reasonOf(error)
+  }
+}
+
+/** The compose file, to be compared with its measured hash. */
+function composeOf(tcbInfo: string): { appCompose?: string } {
+  const parsed = TcbInfo.safeParse(parseJson(tcbInfo))
+  return parsed.success ? { appCompose: parsed.data.app_compose } : {}
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
