@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { address, commonFields, keyFields, secret } from '../../runtime/config.ts'
+import { settlementFields } from './settlement/config.ts'
 
 const httpUrl = () => z.url({ protocol: /^https?$/ })
 /** Bases are joined with paths by concatenation, also by the public SDK. */
@@ -51,6 +52,8 @@ export const schema = z.object({
   staleMs: z.int().min(1000).default(60_000).describe('how long requests are admitted without news from the chain, in ms'),
   idempotencyMs: z.int().min(1000).default(600_000).describe('how long an answer is kept for its Idempotency-Key, in ms'),
   keepDays: z.int().min(14).default(60).describe('how long settled receipts are kept and served, in days: longer than they can be disputed'),
+
+  ...settlementFields,
 })
 
 export type Config = z.output<typeof schema>

@@ -21,6 +21,8 @@ import { News } from './news.ts'
 import { Registration } from './registration.ts'
 import { Replays } from './replays.ts'
 import { serviceParams } from './service-params.ts'
+import { settlementMetrics } from './settlement/metrics.ts'
+import { Settlement } from './settlement/settlement.ts'
 import { Receipts, Signing } from './signing.ts'
 import { Slots } from './slots.ts'
 import { Spend } from './spend.ts'
@@ -102,10 +104,33 @@ export const computeProvider = defineKeeper({
       metrics,
     })
 
+    const settlement = new Settlement({
+      db,
+      chain,
+      sender,
+      serving,
+      inference: config.inference,
+      provider,
+      receipts,
+      signing,
+      spend,
+      config,
+      follower: () => follower,
+      confirmations: config.confirmations,
+      metrics: settlementMetrics(metrics),
+      log,
+    })
+
     const ready = async () =>
       follower === undefined
         ? 'not started'
-        : (follower.problem() ?? registration.problem() ?? standing.problem() ?? journal.problem() ?? sender.problem() ?? backend.problem())
+        : (follower.problem() ??
+          registration.problem() ??
+          standing.problem() ??
+          journal.problem() ??
+          settlement.problem() ??
+          sender.problem() ??
+          backend.problem())
     const http = runtime.http({
       host: config.host,
       port: config.port,
@@ -127,6 +152,7 @@ export const computeProvider = defineKeeper({
     const rounds: Rounds = {
       standing: { everyMs: STANDING_MS, run: refresh },
       registration: { everyMs: REGISTRATION_MS, run: register },
+      settle: { everyMs: config.settleMs, run: () => settlement.round() },
       prune: { everyMs: PRUNE_MS, run: () => answers.prune(terms.now()) },
     }
     return {
@@ -146,10 +172,12 @@ export const computeProvider = defineKeeper({
             const { timestamp } = range.blocks.get(range.toBlock)!
             if (timestamp !== undefined) terms.at(timestamp)
             await accounts.apply(trx, range)
+            await settlement.apply(trx, range)
             if (range.logs.length > 0) void refresh()
           },
           async rollback(trx, toBlock) {
             await accounts.rollback(trx, toBlock)
+            await settlement.rollback(trx, toBlock)
             void refresh()
           },
         })

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { ApiError } from './errors.ts'
 import type { Tables } from './tables.ts'
 
@@ -90,6 +90,21 @@ export class Spend {
     for (const row of open) this.#of(row.user).unsettled = BigInt(row.fees)
   }
 
+  /** Reads again what users owe, after the chain charged them. Answers that are counted here and not yet written are owed too. */
+  async refresh(users: readonly string[]): Promise<void> {
+    const rows = await this.#db
+      .selectFrom('answers')
+      .select(['user', (on) => on.fn.max<string>('cumulative_fee').as('written')])
+      .select((on) => on.fn.coalesce(on.fn.sum<string>('fee').filterWhere('state', 'in', ['metered', 'batched']), sql<string>`0`).as('open'))
+      .where('user', 'in', users)
+      .groupBy('user')
+      .execute()
+    for (const { user, written, open } of rows) {
+      const totals = this.#of(user)
+      totals.unsettled = BigInt(open) + totals.cumulative - BigInt(written)
+    }
+  }
+
   unsettled(user: string): bigint {
     return this.#users.get(user)?.unsettled ?? 0n
   }
@@ -144,11 +159,6 @@ export class Spend {
     totals.cumulative += fee
     totals.unsettled += fee
     return { sequence: totals.sequence, cumulativeFee: totals.cumulative, keySpend: key.spent }
-  }
-
-  /** The chain has charged the user, or never will. */
-  settled(user: string, wei: bigint): void {
-    this.#of(user).unsettled -= wei
   }
 
   #of(user: string): Totals {

@@ -108,10 +108,14 @@ describe('journal of answers', function () {
   it('given the totals in the tables, what is settled is no longer owed', async () => {
     const { journal, spend } = await open()
     await journal.append(draft('a'))
-    spend.settled(alice!, 110n)
-    expect(spend.unsettled(alice!)).to.equal(0n)
     await db.updateTable('answers').set({ state: 'settled' }).execute()
     expect((await Spend.load(db)).unsettled(alice!)).to.equal(0n)
+    const unwritten = journal.append(draft('b'))
+    await spend.refresh([alice!])
+    await unwritten
+    expect(spend.unsettled(alice!)).to.equal(110n)
+    await spend.refresh([alice!])
+    expect(spend.unsettled(alice!)).to.equal(110n)
   })
 
   it('given a reservation, others find less, until it is released', async () => {
