@@ -43,6 +43,8 @@ contract CollateralRegistry is CertificateRegistry {
         bytes20 pck;
         uint16 isvSvn;
         uint16 qeGeneration;
+        /// Position in the order in which keys were added, from 1.
+        uint40 index;
     }
 
     /// Levels of the quoting enclave that are kept; one that only reaches an older level is refused, as if it reached none.
@@ -58,8 +60,8 @@ contract CollateralRegistry is CertificateRegistry {
     QeIdentity private _qeIdentity;
     uint40 private _keyCount;
     mapping(bytes8 platformKind => TcbInfoState) private _tcbInfos;
-    mapping(bytes20 key => uint40 index) private _keyIndex;
-    mapping(uint40 index => AttestationKey) private _keys;
+    mapping(bytes20 key => AttestationKey) private _keys;
+    mapping(uint40 index => bytes20 key) private _keyAt;
 
     /// @param rootCertificate DER. Anything but Intel's makes a development registry, which only chain ids 31337 and 1337 may have: DevelopmentRoot.
     constructor(bytes memory rootCertificate) CertificateRegistry(rootCertificate) {}
@@ -143,42 +145,39 @@ contract CollateralRegistry is CertificateRegistry {
         );
         uint16 isvSvn = _checkQuotingEnclave(certification);
 
-        uint40 index = _keyIndex[key];
-        if (index == 0) {
-            index = ++_keyCount;
-            _keyIndex[key] = index;
-            emit AttestationKeyAdded(key, pck, index);
+        AttestationKey memory current = _keys[key];
+        if (current.index == 0) {
+            current.index = ++_keyCount;
+            _keyAt[current.index] = key;
+            emit AttestationKeyAdded(key, pck, current.index);
         } else {
-            _checkReplacement(_keys[index], pck, platform, isvSvn);
+            _checkReplacement(current, pck, platform, isvSvn);
         }
-        _keys[index] = AttestationKey({pck: pck, isvSvn: isvSvn, qeGeneration: _head.qeGeneration});
+        _keys[key] = AttestationKey({pck: pck, isvSvn: isvSvn, qeGeneration: _head.qeGeneration, index: current.index});
     }
 
     /// @inheritdoc ICollateralRegistry
     function attestationKeyOf(bytes20 key) external view returns (uint256 index, bytes20 pck, uint256 isvSvn) {
-        uint40 position = _keyIndex[key];
-        AttestationKey memory state = _keys[position];
-        return (position, state.pck, state.isvSvn);
+        AttestationKey storage state = _keys[key];
+        return (state.index, state.pck, state.isvSvn);
     }
 
     /// @inheritdoc ICollateralRegistry
     function platformAt(uint40 index) external view returns (bytes20 pck) {
-        return _keys[index].pck;
+        return _keys[_keyAt[index]].pck;
     }
 
     // ---- evidence
 
     /// @inheritdoc ICollateralRegistry
-    function evidenceOf(bytes20 attestationKey) external view returns (PlatformEvidence memory evidence, uint40 index) {
-        index = _keyIndex[attestationKey];
-        require(index != 0, UnknownAttestationKey(attestationKey));
-        evidence = evidenceAt(index);
+    function evidenceAt(uint40 index) external view returns (PlatformEvidence memory) {
+        return evidenceOf(_keyAt[index]);
     }
 
     /// @inheritdoc ICollateralRegistry
-    function evidenceAt(uint40 index) public view returns (PlatformEvidence memory evidence) {
-        AttestationKey memory key = _keys[index];
-        require(key.pck != 0, UnknownAttestationKey(0));
+    function evidenceOf(bytes20 attestationKey) public view returns (PlatformEvidence memory evidence) {
+        AttestationKey memory key = _keys[attestationKey];
+        require(key.index != 0, UnknownAttestationKey(attestationKey));
         (Pck memory pck, uint256 until) = _platform(key.pck);
 
         Head memory head = _head;
@@ -195,13 +194,14 @@ contract CollateralRegistry is CertificateRegistry {
         );
         until = _min(_min(until, tcbInfo.until), _min(head.rootCrlUntil, head.qeUntil));
         evidence = PlatformEvidence({
+            attestationKey: key.index,
             pck: key.pck,
             cpuSvn: pck.cpuSvn,
             pceSvn: pck.pceSvn,
             qeStatus: qeStatus,
             evaluation: uint16(_min(tcbInfo.evaluation, head.qeEvaluation)),
             until: uint40(until), // at most that of tcbInfo
-            tcbTable: CodeStore.read(tcbInfo.table)
+            tcbTable: tcbInfo.table
         });
     }
 

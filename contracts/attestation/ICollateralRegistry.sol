@@ -51,6 +51,8 @@ struct QeIdentity {
 // Returned, never stored.
 // solhint-disable-next-line gas-struct-packing
 struct PlatformEvidence {
+    /// Position of the attestation key in the order in which keys were added, from 1.
+    uint40 attestationKey;
     /// The platform, by the id of its PCK.
     bytes20 pck;
     bytes16 cpuSvn;
@@ -61,8 +63,8 @@ struct PlatformEvidence {
     uint16 evaluation;
     /// Unix seconds at which the first part of it expires.
     uint40 until;
-    /// TDX modules and TCB levels of its FMSPC, as TcbTable encodes them.
-    bytes tcbTable;
+    /// Where TDX modules and TCB levels of its FMSPC are kept: as TcbTable encodes them, in a CodeStore.
+    address tcbTable;
 }
 
 /// @title DCAP collateral, authenticated by signatures up to one pinned root
@@ -155,7 +157,7 @@ interface ICollateralRegistry {
 
     /// @notice All that bears on a quote signed by an attestation key, if all of it is in force now.
     /// Reverts UnknownAttestationKey, RevokedPck, RevokedIssuer, CertificateExpired, CrlExpired, NoTcbInfo, NoQeIdentity, WrongQuotingEnclave.
-    function evidenceOf(bytes20 attestationKey) external view returns (PlatformEvidence memory evidence, uint40 index);
+    function evidenceOf(bytes20 attestationKey) external view returns (PlatformEvidence memory evidence);
     /// @notice As `evidenceOf`, for the attestation key that was the `index`-th added, from 1.
     function evidenceAt(uint40 index) external view returns (PlatformEvidence memory evidence);
 

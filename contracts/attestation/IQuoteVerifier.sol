@@ -27,8 +27,9 @@ struct Verdict {
 /// @title TDX quotes
 /// @notice A quote is verified by what the collateral registry has in force now. A quote that verifies is genuine; whether its status is good enough is for the caller to say.
 interface IQuoteVerifier {
-    /// Neither a quote of version 4 with a TDX body nor one of version 5 with a TDX 1.0 or 1.5 body, by an ECDSA P-256 key.
-    error UnsupportedQuote(uint256 version, uint256 keyType, uint256 teeType, uint256 bodyType);
+    /// Neither a quote of version 4 of TDX nor one of version 5 with a TDX 1.0 or 1.5 body, by an ECDSA P-256 key. `header` is version (2) ‖ key type (2) ‖
+    /// TEE type (4), `bodyDescriptor` type (2) ‖ size (4) of the body, all little-endian.
+    error UnsupportedQuote(bytes8 header, bytes6 bodyDescriptor);
     /// The quoting enclave is not Intel's.
     error UnknownQeVendor(bytes16 vendor);
     error WrongQuoteLength(uint256 length, uint256 expected);

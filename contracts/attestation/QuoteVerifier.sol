@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import {CodeStore} from "./CodeStore.sol";
 import {EcdsaP256} from "./EcdsaP256.sol";
 import {ICollateralRegistry, PlatformEvidence} from "./ICollateralRegistry.sol";
 import {IQuoteVerifier, Verdict} from "./IQuoteVerifier.sol";
@@ -19,14 +20,15 @@ contract QuoteVerifier is IQuoteVerifier {
     /// Size of the signature data, signature, attestation key.
     uint256 private constant SIGNATURE_DATA = 4 + 64 + 64;
 
+    /// First bytes of the header, little-endian: version (2) ‖ key type 2, ECDSA P-256 (2) ‖ TEE type 0x81, TDX (4).
+    bytes8 private constant VERSION_4 = 0x0400020081000000;
+    bytes8 private constant VERSION_5 = 0x0500020081000000;
+    /// Type (2) ‖ size (4) of a body of version 5, little-endian.
+    bytes6 private constant BODY_TDX_10 = 0x020048020000;
+    bytes6 private constant BODY_TDX_15 = 0x030088020000;
     uint256 private constant QE_VENDOR = 12;
     /// Intel, of the quoting enclave.
     bytes16 private constant INTEL = 0x939a7233f79c4ca9940a0db3957f0607;
-
-    uint256 private constant ECDSA_P256 = 2;
-    uint256 private constant TDX = 0x81;
-    uint256 private constant BODY_TDX_10 = 2;
-    uint256 private constant BODY_TDX_15 = 3;
 
     // Offsets in a TD report.
     uint256 private constant MR_SEAM_SIGNER = 64;
@@ -62,32 +64,35 @@ contract QuoteVerifier is IQuoteVerifier {
 
     /// @inheritdoc IQuoteVerifier
     function verify(bytes calldata quote) external view returns (Verdict memory verdict) {
-        (bytes calldata report, bytes calldata signed) = _parse(quote);
-        (PlatformEvidence memory evidence, uint40 index) = collateral.evidenceOf(_checkSignature(quote, signed));
-        _checkTrustDomain(report);
+        (uint256 report, uint256 end) = _parse(quote);
+        PlatformEvidence memory evidence = collateral.evidenceOf(_checkSignature(quote, end));
+        _checkTrustDomain(quote, report, end);
 
-        verdict.tcbSvn = bytes16(report[:16]);
-        uint256 module = _module(evidence.tcbTable, verdict.tcbSvn);
+        bytes16 tcbSvn = bytes16(_word(quote, report));
+        bytes memory table = CodeStore.read(evidence.tcbTable);
+        uint256 module = _module(table, tcbSvn);
         require(
             TcbTable.matches(
-                evidence.tcbTable,
+                table,
                 module,
-                bytes32(report[MR_SEAM_SIGNER:]),
-                bytes16(report[MR_SEAM_SIGNER + 32:]),
-                bytes8(report[SEAM_ATTRIBUTES:])
+                _word(quote, report + MR_SEAM_SIGNER),
+                bytes16(_word(quote, report + MR_SEAM_SIGNER + 32)),
+                bytes8(_word(quote, report + SEAM_ATTRIBUTES))
             ),
-            WrongTdxModule(uint8(verdict.tcbSvn[1]))
+            WrongTdxModule(uint8(tcbSvn[1]))
         );
-        verdict.status = _status(evidence, module, verdict.tcbSvn);
-        verdict.evaluation = evidence.evaluation;
-        verdict.until = evidence.until;
-        verdict.attestationKey = index;
-        verdict.pck = evidence.pck;
-        verdict.measurement = keccak256(
-            bytes.concat(report[MR_TD:MR_TD + 48], report[RT_MR_1:RT_MR_1 + 96], report[MR_CONFIG_ID:MR_CONFIG_ID + 48])
-        );
-        verdict.reportData = bytes32(report[REPORT_DATA:]);
-        verdict.freshness = bytes32(report[REPORT_DATA + 32:]);
+        return
+            Verdict({
+                status: _status(evidence, table, module, tcbSvn),
+                evaluation: evidence.evaluation,
+                until: evidence.until,
+                attestationKey: evidence.attestationKey,
+                pck: evidence.pck,
+                tcbSvn: tcbSvn,
+                measurement: _measurement(quote, report),
+                reportData: _word(quote, report + REPORT_DATA),
+                freshness: _word(quote, report + REPORT_DATA + 32)
+            });
     }
 
     /// @inheritdoc IQuoteVerifier
@@ -96,57 +101,68 @@ contract QuoteVerifier is IQuoteVerifier {
         bytes16 tcbSvn
     ) external view returns (TcbStatus status, uint16 evaluation, uint40 until) {
         PlatformEvidence memory evidence = collateral.evidenceAt(attestationKey);
-        status = _status(evidence, _module(evidence.tcbTable, tcbSvn), tcbSvn);
+        bytes memory table = CodeStore.read(evidence.tcbTable);
+        status = _status(evidence, table, _module(table, tcbSvn), tcbSvn);
         return (status, evidence.evaluation, evidence.until);
     }
 
-    /// The report in a quote, and all that is signed.
-    function _parse(bytes calldata quote) private pure returns (bytes calldata report, bytes calldata signed) {
+    /// Where the report in a quote begins, and where it and all that is signed ends.
+    function _parse(bytes calldata quote) private pure returns (uint256 report, uint256 end) {
         require(quote.length >= HEADER + BODY_DESCRIPTOR, WrongQuoteLength(quote.length, HEADER + BODY_DESCRIPTOR));
-        uint256 version = _littleEndian(quote, 0, 2);
-        uint256 bodyType = BODY_TDX_10;
-        uint256 bodySize = TD_REPORT_10;
-        uint256 body = HEADER;
-        if (version == 5) {
-            bodyType = _littleEndian(quote, HEADER, 2);
-            bodySize = _littleEndian(quote, HEADER + 2, 4);
-            body += BODY_DESCRIPTOR;
+        bytes8 header = bytes8(_word(quote, 0));
+        bytes6 descriptor = header == VERSION_4 ? BODY_TDX_10 : bytes6(_word(quote, HEADER));
+        require(
+            (header == VERSION_4 || header == VERSION_5) && (descriptor == BODY_TDX_10 || descriptor == BODY_TDX_15),
+            UnsupportedQuote(header, descriptor)
+        );
+        bytes16 vendor = bytes16(_word(quote, QE_VENDOR));
+        require(vendor == INTEL, UnknownQeVendor(vendor));
+        report = header == VERSION_4 ? HEADER : HEADER + BODY_DESCRIPTOR;
+        unchecked {
+            // small constants
+            end = report + (descriptor == BODY_TDX_10 ? TD_REPORT_10 : TD_REPORT_15);
+            require(quote.length == end + SIGNATURE_DATA, WrongQuoteLength(quote.length, end + SIGNATURE_DATA));
         }
-        uint256 expected = bodyType == BODY_TDX_10 ? TD_REPORT_10 : TD_REPORT_15;
-        require(
-            (version == 4 || version == 5) &&
-                _littleEndian(quote, 2, 2) == ECDSA_P256 &&
-                _littleEndian(quote, 4, 4) == TDX &&
-                (bodyType == BODY_TDX_10 || bodyType == BODY_TDX_15) &&
-                bodySize == expected,
-            UnsupportedQuote(version, _littleEndian(quote, 2, 2), _littleEndian(quote, 4, 4), bodyType)
-        );
-        require(bytes16(quote[QE_VENDOR:]) == INTEL, UnknownQeVendor(bytes16(quote[QE_VENDOR:])));
-        uint256 end = body + bodySize;
-        require(quote.length == end + SIGNATURE_DATA, WrongQuoteLength(quote.length, end + SIGNATURE_DATA));
-        return (quote[body:end], quote[:end]);
     }
 
-    /// The attestation key that signed a quote, by its id.
-    function _checkSignature(bytes calldata quote, bytes calldata signed) private view returns (bytes20 key) {
-        uint256 offset = signed.length + 4;
-        bytes32 x = bytes32(quote[offset + 64:]);
-        bytes32 y = bytes32(quote[offset + 96:]);
-        require(
-            EcdsaP256.isValid(sha256(signed), bytes32(quote[offset:]), bytes32(quote[offset + 32:]), x, y),
-            InvalidQuoteSignature()
-        );
-        return EcdsaP256.id(x, y);
+    /// The attestation key that signed a quote up to `end`, by its id.
+    function _checkSignature(bytes calldata quote, uint256 end) private view returns (bytes20 key) {
+        unchecked {
+            // four words behind the size of the signature data
+            bytes32 x = _word(quote, end + 68);
+            bytes32 y = _word(quote, end + 100);
+            require(
+                EcdsaP256.isValid(sha256(quote[:end]), _word(quote, end + 4), _word(quote, end + 36), x, y),
+                InvalidQuoteSignature()
+            );
+            return EcdsaP256.id(x, y);
+        }
     }
 
-    function _checkTrustDomain(bytes calldata report) private pure {
-        bytes8 attributes = bytes8(report[TD_ATTRIBUTES:]);
-        require(
-            attributes & ~ALLOWED_ATTRIBUTES == 0 && attributes & SEPT_VE_DISABLE != 0,
-            ForbiddenTdAttributes(attributes)
-        );
-        if (report.length == TD_REPORT_10) return;
-        require(bytes32(report[MR_SERVICE_TD:]) == 0 && bytes16(report[MR_SERVICE_TD + 32:]) == 0, ServiceTdBound());
+    function _checkTrustDomain(bytes calldata quote, uint256 report, uint256 end) private pure {
+        unchecked {
+            // inside the report
+            bytes8 attributes = bytes8(_word(quote, report + TD_ATTRIBUTES));
+            require(
+                attributes & ~ALLOWED_ATTRIBUTES == 0 && attributes & SEPT_VE_DISABLE != 0,
+                ForbiddenTdAttributes(attributes)
+            );
+            if (end - report == TD_REPORT_10) return;
+            bytes32 high = _word(quote, report + MR_SERVICE_TD);
+            require(high == 0 && bytes16(_word(quote, report + MR_SERVICE_TD + 32)) == 0, ServiceTdBound());
+        }
+    }
+
+    /// keccak256(MRTD ‖ RTMR1 ‖ RTMR2 ‖ MRCONFIGID), 48 bytes each.
+    function _measurement(bytes calldata quote, uint256 report) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            let source := add(quote.offset, report)
+            calldatacopy(buffer, add(source, MR_TD), 48)
+            calldatacopy(add(buffer, 48), add(source, RT_MR_1), 96)
+            calldatacopy(add(buffer, 144), add(source, MR_CONFIG_ID), 48)
+            hash := keccak256(buffer, 192)
+        }
     }
 
     /// The TDX module that a report names by the second byte of its TEE_TCB_SVN.
@@ -159,17 +175,18 @@ contract QuoteVerifier is IQuoteVerifier {
     /// All that is said of platform, TDX module and quoting enclave.
     function _status(
         PlatformEvidence memory evidence,
+        bytes memory table,
         uint256 module,
         bytes16 tcbSvn
     ) private pure returns (TcbStatus status) {
         bool found;
-        (found, status) = TcbTable.platformStatus(evidence.tcbTable, evidence.cpuSvn, evidence.pceSvn, tcbSvn);
+        (found, status) = TcbTable.platformStatus(table, evidence.cpuSvn, evidence.pceSvn, tcbSvn);
         require(found, NoTcbLevel());
         status = _combined(status, evidence.qeStatus);
         // the module of version 0 is judged by the first component of the platform's TDX SVNs
         if (tcbSvn[1] == 0) return status;
         TcbStatus moduleStatus;
-        (found, moduleStatus) = TcbTable.moduleStatus(evidence.tcbTable, module, uint8(tcbSvn[0]));
+        (found, moduleStatus) = TcbTable.moduleStatus(table, module, uint8(tcbSvn[0]));
         require(found, NoTcbLevel());
         return _combined(status, moduleStatus);
     }
@@ -192,7 +209,10 @@ contract QuoteVerifier is IQuoteVerifier {
             status == TcbStatus.OutOfDateConfigurationNeeded;
     }
 
-    function _littleEndian(bytes calldata quote, uint256 offset, uint256 size) private pure returns (uint256 value) {
-        for (uint256 i = size; i != 0; --i) value = (value << 8) | uint8(quote[offset + i - 1]);
+    /// 32 bytes at `offset`, which have to lie in the quote.
+    function _word(bytes calldata quote, uint256 offset) private pure returns (bytes32 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(quote.offset, offset))
+        }
     }
 }

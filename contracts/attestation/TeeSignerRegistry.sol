@@ -26,9 +26,10 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
         uint32 lifetime;
     }
 
-    struct Keys {
-        bytes32 encryption;
-        bytes32 tls;
+    struct Signer {
+        Registration registration;
+        bytes32 encryptionKey;
+        bytes32 tlsKey;
     }
 
     /// @custom:storage-location erc7201:perigee.storage.TeeSignerRegistry
@@ -41,8 +42,7 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
         mapping(uint32 position => bytes32 measurement) measurements;
         /// A bit for every position.
         mapping(uint256 word => uint256 bits) removed;
-        mapping(address signer => Registration) registrations;
-        mapping(address signer => Keys) keys;
+        mapping(address signer => Signer) signers;
     }
 
     /// @notice Longest lifetime of a registration, in seconds.
@@ -97,7 +97,8 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
         uint256 blockNumber
     ) external returns (uint64 until) {
         TeeSignerRegistryStorage storage $ = _registryStorage();
-        Registration before = $.registrations[signer];
+        Signer storage state = $.signers[signer];
+        Registration before = state.registration;
         require(signer != address(0), InvalidSigner());
         require(!before.isRevoked(), RevokedSigner(signer));
         require(blockNumber > before.freshBlock(), QuoteAlreadyUsed(signer, blockNumber));
@@ -114,7 +115,7 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
 
         until = uint64(block.timestamp + config.lifetime);
         if (verdict.until < until) until = verdict.until;
-        $.registrations[signer] = registration({
+        state.registration = registration({
             until_: until,
             registeredAt_: block.timestamp,
             freshBlock_: blockNumber,
@@ -124,7 +125,8 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
             status: verdict.status,
             tcbSvn_: verdict.tcbSvn
         });
-        $.keys[signer] = Keys({encryption: encryptionKey, tls: tlsKey});
+        state.encryptionKey = encryptionKey;
+        state.tlsKey = tlsKey;
         emit SignerRegistered(signer, verdict.measurement, encryptionKey, tlsKey, until, uint8(verdict.status));
     }
 
@@ -132,26 +134,26 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
     function revoke(address signer) external {
         if (msg.sender != signer) _checkCanCall(msg.sender, msg.data);
         TeeSignerRegistryStorage storage $ = _registryStorage();
-        Registration current = $.registrations[signer];
+        Registration current = $.signers[signer].registration;
         require(!current.isRevoked(), RevokedSigner(signer));
-        $.registrations[signer] = current.revoked();
+        $.signers[signer].registration = current.revoked();
         emit SignerRevoked(signer);
     }
 
     /// @inheritdoc ITeeSignerRegistry
     function recheck(address signer) external {
         TeeSignerRegistryStorage storage $ = _registryStorage();
-        Registration current = $.registrations[signer];
+        Registration current = $.signers[signer].registration;
         require(current.until() != 0, UnknownSigner(signer));
         require(!_suffices($, current), StillGood(signer));
-        $.registrations[signer] = current.ended();
+        $.signers[signer].registration = current.ended();
         emit SignerLapsed(signer);
     }
 
     /// @inheritdoc ITeeSignerRegistry
     function attestedUntil(address signer) external view returns (uint64) {
         TeeSignerRegistryStorage storage $ = _registryStorage();
-        Registration current = $.registrations[signer];
+        Registration current = $.signers[signer].registration;
         uint64 until = current.until();
         return until == 0 || _isRemoved($, current.measurement()) ? 0 : until;
     }
@@ -159,15 +161,15 @@ contract TeeSignerRegistry is ITeeSignerRegistry, AccessManagedUpgradeable, UUPS
     /// @inheritdoc ITeeSignerRegistry
     function signerOf(address signer) external view returns (TeeSigner memory described) {
         TeeSignerRegistryStorage storage $ = _registryStorage();
-        Registration current = $.registrations[signer];
+        Registration current = $.signers[signer].registration;
         described.revoked = current.isRevoked();
         if (current.registeredAt() == 0) return described;
         described.measurement = $.measurements[current.measurement()];
         described.platform = IQuoteVerifier($.verifiers[current.verifier()]).collateral().platformAt(
             current.attestationKey()
         );
-        described.encryptionKey = $.keys[signer].encryption;
-        described.tlsKey = $.keys[signer].tls;
+        described.encryptionKey = $.signers[signer].encryptionKey;
+        described.tlsKey = $.signers[signer].tlsKey;
         described.registeredAt = current.registeredAt();
         described.until = _isRemoved($, current.measurement()) ? 0 : current.until();
         described.tcbStatus = uint8(current.tcbStatus());
