@@ -44,6 +44,26 @@ export class Deployer {
     return address
   }
 
+  /**
+   * Deploys `name` as transaction `nonce` of `from`, whose address others know; transfers of nothing to itself come before. One that is there already
+   * counts: it was sent before an interruption.
+   */
+  async contractAt(from: Signer, nonce: number, name: string, factory: ContractFactory, args: unknown[]): Promise<string> {
+    const recorded = await this.#existing(name)
+    if (recorded) return recorded
+    const sender = await from.getAddress()
+    const address = getCreateAddress({ from: sender, nonce })
+    let next = await this.provider.getTransactionCount(sender)
+    for (; next < nonce; next++) await (await from.sendTransaction({ to: sender })).wait()
+    if (next === nonce) await this.#create(name, factory, args, { from, expected: address })
+    else if ((await this.provider.getCode(address)) === '0x')
+      throw new Error(
+        `${name} can no longer be created at ${address}: ${sender} has sent ${next} transactions. Nothing but this deployment may be sent from it`,
+      )
+    this.book.record(name, address)
+    return address
+  }
+
   /** Deploys what the proxy `name` is going to delegate to. */
   implementation(name: string, factory: ContractFactory): Promise<string> {
     return this.contract(`${name}${IMPLEMENTATION}`, factory, [])
@@ -68,7 +88,8 @@ export class Deployer {
       this.book.setPlan(plan)
     }
     const addresses = planned(plan)
-    for (const { name, factory, args } of members.slice(nonce - plan.firstNonce)) await this.#create(name, factory, args(addresses), addresses[name])
+    for (const { name, factory, args } of members.slice(nonce - plan.firstNonce))
+      await this.#create(name, factory, args(addresses), { expected: addresses[name]! })
     this.book.fulfilPlan(addresses)
     return addresses
   }
@@ -95,14 +116,14 @@ export class Deployer {
     return address
   }
 
-  async #create(name: string, factory: ContractFactory, args: unknown[], expected?: string): Promise<string> {
+  async #create(name: string, factory: ContractFactory, args: unknown[], { from = this.signer, expected = '' } = {}): Promise<string> {
     this.#step(`deploy ${name}`)
-    const contract = await factory.connect(this.signer).deploy(...args)
+    const contract = await factory.connect(from).deploy(...args)
     await contract.waitForDeployment()
     const address = await contract.getAddress()
     if (expected && address !== expected)
       throw new Error(
-        `${name} was created at ${address}, not at ${expected}: ${await this.signer.getAddress()} sent another transaction meanwhile; run the deployment again`,
+        `${name} was created at ${address}, not at ${expected}: ${await from.getAddress()} sent another transaction meanwhile; run the deployment again`,
       )
     return address
   }

@@ -2,6 +2,7 @@ import { parseEther } from 'ethers'
 import { INTEL_SGX_ROOT_CA } from '../protocol/attestation/intel-root.ts'
 import type { AccessParameters } from './access.ts'
 import type { AttestationParameters } from './attestation.ts'
+import type { ComputeParameters } from './compute.ts'
 import type { StorageParameters } from './storage.ts'
 
 /** What to deploy: a module is deployed when its parameters are there. */
@@ -11,6 +12,7 @@ export interface Profile {
   stake?: true
   storage?: StorageParameters
   attestation?: AttestationParameters
+  compute?: ComputeParameters
 }
 
 const HOUR = 3600n
@@ -29,6 +31,7 @@ const intel: AttestationParameters = { lifetime: 7n * DAY, minimumEvaluation: 17
 const local: Profile = {
   access: {},
   stake: true,
+  compute: { lockTime: DAY },
   storage: {
     blocksPerEpoch: 15n,
     pricePerSector: price(1n, 1n),
@@ -58,6 +61,7 @@ const local: Profile = {
 const small: Profile = {
   access: {},
   stake: true,
+  compute: { lockTime: DAY },
   storage: {
     blocksPerEpoch: 600n,
     pricePerSector: price(8n, 12n),
@@ -85,6 +89,7 @@ const small: Profile = {
 const mainnet: Profile = {
   access: {},
   stake: true,
+  compute: { lockTime: DAY },
   storage: {
     blocksPerEpoch: 3750n,
     pricePerSector: price(11n, 12n),

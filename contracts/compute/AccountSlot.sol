@@ -19,14 +19,14 @@ library AccountSlots {
     uint256 private constant ACKNOWLEDGED = 1 << 252;
     uint256 private constant CEILING = 1 << 253;
 
-    /// @notice A new account; only the nonce of an earlier one survives.
+    /// @notice A new account; of an earlier one the nonce survives, and that it has a ceiling.
     function open(AccountSlot slot, uint256 id_) internal pure returns (AccountSlot) {
-        return AccountSlot.wrap((AccountSlot.unwrap(slot) & NONCE_MASK) | (id_ << ID_SHIFT) | ACKNOWLEDGED);
+        return AccountSlot.wrap(AccountSlot.unwrap(close(slot)) | (id_ << ID_SHIFT) | ACKNOWLEDGED);
     }
 
     /// @notice What remains of an account that was closed.
     function close(AccountSlot slot) internal pure returns (AccountSlot) {
-        return AccountSlot.wrap(AccountSlot.unwrap(slot) & NONCE_MASK);
+        return AccountSlot.wrap(AccountSlot.unwrap(slot) & (NONCE_MASK | CEILING));
     }
 
     /// @notice Wei, what waits to be refunded included.

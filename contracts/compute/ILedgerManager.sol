@@ -36,11 +36,9 @@ interface ILedgerManager {
     event LedgerDeleted(address indexed user);
 
     error AdditionalInfoTooLong(uint256 length, uint256 max);
-    error AmountTooLarge(uint256 amount, uint256 max);
     error DirectDepositsDisabled();
     error InsufficientAvailableBalance(uint256 available, uint256 required);
     error InsufficientBalance(address user);
-    error InvalidServiceType(string serviceType);
     error LedgerExists(address user);
     error LedgerNotExists(address user);
     error LimitTooLarge(uint256 limit, uint256 max);
@@ -99,7 +97,7 @@ interface ILedgerManager {
 
     // ---- services
 
-    /// @notice Lets a contract hold sub-accounts. Restricted: the ledger trusts it with what users transfer. Reverts InvalidServiceType,
+    /// @notice Lets a contract hold sub-accounts. Restricted: the ledger trusts it with what users transfer. Reverts
     /// ServiceTypeRequired, VersionRequired, ServiceAlreadyRegistered, ServiceNameExists, ServiceMustImplementIServing,
     /// ServiceRegistryLimitReached.
     function registerService(

@@ -6,16 +6,10 @@ pragma solidity ^0.8.37;
 /// only, and reverts CallerNotLedger for others.
 interface IServing {
     function accountExists(address user, address provider) external view returns (bool);
-    /// @notice Wei of the sub-account, what waits to be refunded included.
-    function balanceOf(address user, address provider) external view returns (uint256);
-    /// @notice Wei asked back and not yet collected.
-    function getPendingRefund(address user, address provider) external view returns (uint256);
     /// @notice Whether there is a sub-account, and how much of what was asked back a deposit can take back: what still waits for its lock time.
     function cancellableRefund(address user, address provider) external view returns (bool exists, uint256 amount);
-    /// @notice Providers with which `user` has a sub-account, the newest first.
-    function providersOf(address user) external view returns (address[] memory);
-    /// @notice Wei in all sub-accounts of `user`.
-    function totalOf(address user) external view returns (uint256);
+    /// @notice Providers with which `user` has a sub-account, the newest first, and what she has with all of them.
+    function accountsOf(address user) external view returns (address[] memory providers, uint256 total);
 
     /// @notice Opens a sub-account with `msg.value`. Reverts AccountExists, ProviderCannotBeUser, ServiceNotExist, AmountTooLarge.
     function addAccount(address user, address provider) external payable;
@@ -29,6 +23,7 @@ interface IServing {
         address[] calldata providers,
         uint256 maxWork
     ) external returns (uint256 amount);
-    /// @notice Closes the empty ones among the newest `maxVisits` sub-accounts of `user`; gives how many she still has.
-    function closeEmptyAccounts(address user, uint256 maxVisits) external returns (uint256 left);
+    /// @notice Closes the empty ones among the newest `maxVisits` sub-accounts of `user`; gives how many she still has, and what those of
+    /// them hold that were visited.
+    function closeEmptyAccounts(address user, uint256 maxVisits) external returns (uint256 left, uint256 held);
 }

@@ -29,12 +29,11 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
         uint32 count;
     }
 
-    /// What was asked back, in one slot: `amounts` that can be collected at `unlocksAt`. A third request joins the second.
+    /// What was asked back, in one slot: twice an amount (88 bits) below the time (40, unix seconds) from which it can be collected. A third
+    /// request joins the second. The second never unlocks before the first, and is nothing where the first is.
     struct Refunds {
-        uint88 first;
-        uint40 firstUnlocksAt;
-        uint88 second;
-        uint40 secondUnlocksAt;
+        uint128 first;
+        uint128 second;
     }
 
     /// @custom:storage-location erc7201:perigee.storage.ServingAccounts
@@ -48,8 +47,8 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
         mapping(address provider => mapping(address user => Refunds)) refunds;
     }
 
-    uint256 public constant MIN_LOCKTIME = 1 hours;
-    uint256 public constant MAX_LOCKTIME = 7 days;
+    uint256 private constant MIN_LOCKTIME = 1 hours;
+    uint256 private constant MAX_LOCKTIME = 7 days;
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.ServingAccounts"));
 
@@ -113,7 +112,10 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
     }
 
     /// @inheritdoc IServing
-    function closeEmptyAccounts(address user, uint256 maxVisits) external onlyLedger returns (uint256 left) {
+    function closeEmptyAccounts(
+        address user,
+        uint256 maxVisits
+    ) external onlyLedger returns (uint256 left, uint256 held) {
         ServingAccountsStorage storage $ = _accountsStorage();
         uint256 id = $.newest[user].id;
         for (uint256 i = 0; i < maxVisits && id != 0; ++i) {
@@ -125,10 +127,10 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
                 // The last account takes the id of the closed one.
                 if (older == $.entries.length) older = id;
                 _close(user, provider, slot);
-            }
+            } else held += slot.balance();
             id = older;
         }
-        return $.newest[user].count;
+        left = $.newest[user].count;
     }
 
     function _retrieve(address user, address provider) private returns (uint256 collected, bool changed) {
@@ -157,55 +159,64 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
 
     // ---- refunds
 
-    /// Takes out of `refunds` what can be collected.
-    function _collect(Refunds storage refunds) private returns (uint256 amount) {
-        Refunds memory asked = refunds;
-        amount = _matured(asked);
+    function _amountOf(uint256 refund) private pure returns (uint256) {
+        return uint88(refund);
+    }
+
+    function _unlocksAt(uint256 refund) private pure returns (uint256) {
+        return refund >> 88;
+    }
+
+    /// What can be collected.
+    function _matured(Refunds memory refunds) private view returns (uint256 amount) {
+        if (block.timestamp < _unlocksAt(refunds.first)) return 0;
+        amount = _amountOf(refunds.first);
+        if (block.timestamp >= _unlocksAt(refunds.second)) amount += _amountOf(refunds.second);
+    }
+
+    /// Takes out of `stored` what can be collected.
+    function _collect(Refunds storage stored) private returns (uint256 amount) {
+        Refunds memory refunds = stored;
+        amount = _matured(refunds);
         if (amount == 0) return 0;
-        if (amount == asked.first) {
-            asked.first = asked.second;
-            asked.firstUnlocksAt = asked.secondUnlocksAt;
-        } else asked.first = asked.firstUnlocksAt = 0;
-        asked.second = 0;
-        asked.secondUnlocksAt = 0;
-        refunds.first = asked.first;
-        refunds.firstUnlocksAt = asked.firstUnlocksAt;
-        refunds.second = asked.second;
-        refunds.secondUnlocksAt = asked.secondUnlocksAt;
+        refunds.first = block.timestamp < _unlocksAt(refunds.second) ? refunds.second : 0;
+        refunds.second = 0;
+        _store(stored, refunds);
     }
 
     /// Adds a request; gives its position.
-    function _ask(Refunds storage refunds, uint256 amount, uint256 lock) private returns (uint256 index) {
-        uint40 unlocksAt = uint40(block.timestamp + lock);
-        if (refunds.first == 0) {
-            (refunds.first, refunds.firstUnlocksAt) = (uint88(amount), unlocksAt);
-            return 0;
-        }
-        // Both are parts of one balance, so their sum fits. Never sooner than what it joins, if the lock time was shortened.
-        if (unlocksAt < refunds.firstUnlocksAt) unlocksAt = refunds.firstUnlocksAt;
-        if (unlocksAt < refunds.secondUnlocksAt) unlocksAt = refunds.secondUnlocksAt;
-        (refunds.second, refunds.secondUnlocksAt) = (refunds.second + uint88(amount), unlocksAt);
-        return 1;
+    function _ask(Refunds storage stored, uint256 amount, uint256 lock) private returns (uint256 index) {
+        Refunds memory refunds = stored;
+        uint256 unlocksAt = block.timestamp + lock;
+        // Not sooner than what it joins, if the lock time was shortened.
+        if (unlocksAt < _unlocksAt(refunds.first)) unlocksAt = _unlocksAt(refunds.first);
+        if (unlocksAt < _unlocksAt(refunds.second)) unlocksAt = _unlocksAt(refunds.second);
+        // Both amounts are parts of one balance, so their sum fits.
+        index = refunds.first == 0 ? 0 : 1;
+        if (index == 0) refunds.first = uint128((unlocksAt << 88) | amount);
+        else refunds.second = uint128((unlocksAt << 88) | (_amountOf(refunds.second) + amount));
+        _store(stored, refunds);
     }
 
-    /// Takes `amount`, at most what is not yet matured, off the newest requests.
-    function _cut(Refunds storage refunds, uint256 amount) private {
-        uint88 second = refunds.second;
-        if (amount < second) {
-            refunds.second = second - uint88(amount);
-            return;
+    /// Takes `amount`, at most what can't be collected yet, off the newest requests.
+    function _cut(Refunds storage stored, uint256 amount) private {
+        Refunds memory refunds = stored;
+        uint256 second = _amountOf(refunds.second);
+        if (amount < second) refunds.second -= uint128(amount);
+        else {
+            refunds.second = 0;
+            amount -= second;
+            refunds.first = amount == _amountOf(refunds.first) ? 0 : refunds.first - uint128(amount);
         }
-        (refunds.second, refunds.secondUnlocksAt) = (0, 0);
-        uint88 first = refunds.first - uint88(amount - second);
-        refunds.first = first;
-        if (first == 0) refunds.firstUnlocksAt = 0;
+        _store(stored, refunds);
     }
 
-    /// The second never unlocks before the first.
-    function _matured(Refunds memory refunds) private view returns (uint256 amount) {
-        if (block.timestamp < refunds.firstUnlocksAt) return 0;
-        amount = refunds.first;
-        if (block.timestamp >= refunds.secondUnlocksAt) amount += refunds.second;
+    /// In one write.
+    function _store(Refunds storage stored, Refunds memory refunds) private {
+        uint256 word = refunds.first | (uint256(refunds.second) << 128);
+        assembly ("memory-safe") {
+            sstore(stored.slot, word)
+        }
     }
 
     // ---- charging
@@ -276,16 +287,6 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
     }
 
     /// @inheritdoc IServing
-    function balanceOf(address user, address provider) external view returns (uint256) {
-        return _slotOf(user, provider).balance();
-    }
-
-    /// @inheritdoc IServing
-    function getPendingRefund(address user, address provider) external view returns (uint256) {
-        return _slotOf(user, provider).pending();
-    }
-
-    /// @inheritdoc IServing
     function cancellableRefund(address user, address provider) external view returns (bool exists, uint256 amount) {
         AccountSlot slot = _slotOf(user, provider);
         uint256 pending = slot.pending();
@@ -294,24 +295,14 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
     }
 
     /// @inheritdoc IServing
-    function providersOf(address user) external view returns (address[] memory providers) {
+    function accountsOf(address user) external view returns (address[] memory providers, uint256 total) {
         ServingAccountsStorage storage $ = _accountsStorage();
-        Newest memory newest = $.newest[user];
-        providers = new address[](newest.count);
-        uint256 id = newest.id;
+        uint256 id = $.newest[user].id;
+        providers = new address[]($.newest[user].count);
         for (uint256 i = 0; i < providers.length; ++i) {
-            Entry memory entry = $.entries[id - 1];
+            Entry storage entry = $.entries[id - 1];
             providers[i] = _providerAt(entry.provider);
-            id = entry.older;
-        }
-    }
-
-    /// @inheritdoc IServing
-    function totalOf(address user) external view returns (uint256 total) {
-        ServingAccountsStorage storage $ = _accountsStorage();
-        for (uint256 id = $.newest[user].id; id != 0;) {
-            Entry memory entry = $.entries[id - 1];
-            total += $.slots[_providerAt(entry.provider)][user].balance();
+            total += $.slots[providers[i]][user].balance();
             id = entry.older;
         }
     }
@@ -349,7 +340,6 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
     /// @dev What waits to be refunded, oldest first, in the shape of the public SDK.
     function _refundsOf(address user, address provider) internal view returns (Refund[] memory refunds) {
         Refunds memory asked = _accountsStorage().refunds[provider][user];
-        uint256 lock = lockTime();
         refunds = new Refund[](
             asked.first == 0
                 ? 0
@@ -357,8 +347,11 @@ abstract contract ServingAccounts is IServingAccounts, IERC165, ServingProviders
                     ? 1
                     : 2
         );
-        if (refunds.length > 0) refunds[0] = Refund(0, asked.first, asked.firstUnlocksAt - lock, false);
-        if (refunds.length > 1) refunds[1] = Refund(1, asked.second, asked.secondUnlocksAt - lock, false);
+        uint256 lock = lockTime();
+        for (uint256 i = 0; i < refunds.length; ++i) {
+            uint256 refund = i == 0 ? asked.first : asked.second;
+            refunds[i] = Refund(i, _amountOf(refund), _unlocksAt(refund) - lock, false);
+        }
     }
 
     /// @dev What the user tells every service of herself.

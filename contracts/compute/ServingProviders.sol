@@ -36,11 +36,9 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
     /// @inheritdoc IServingProviders
     uint256 public constant MIN_PROVIDER_STAKE = 100 ether;
     /// @notice Seconds between a provider's request to unbond and the end of its liability. Longer than any fault can be reported late.
-    uint64 public constant BOND_DELAY = 21 days;
-    /// @notice Longest text of a service, in bytes.
-    uint256 public constant MAX_TEXT_LENGTH = 4096;
+    uint64 internal constant BOND_DELAY = 21 days;
     /// @notice Most entries that a list function gives at once.
-    uint256 public constant MAX_PAGE = 50;
+    uint256 private constant MAX_PAGE = 50;
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.ServingProviders"));
 
@@ -104,17 +102,15 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
             provider.position = uint32($.services.length);
         }
         $.providers[msg.sender] = provider;
-        if (isNew) _bond($, msg.sender);
+        if (isNew) _bond(msg.sender);
     }
 
-    function _bond(ServingProvidersStorage storage $, address provider) private {
-        uint256 stake = $.bonds.bonded(_bondId($, provider)) + msg.value;
-        require(stake >= MIN_PROVIDER_STAKE, InsufficientStake(stake, MIN_PROVIDER_STAKE));
-        if (msg.value == 0) return;
-        address[] memory arbiters = new address[](1);
-        arbiters[0] = $.arbiter;
-        $.bonds.bond{value: msg.value}(provider, arbiters, BOND_DELAY);
-        emit ProviderStaked(provider, msg.value);
+    function _bond(address provider) private {
+        if (msg.value != 0) {
+            _providersStorage().bonds.bond{value: msg.value}(provider, _arbiters(), BOND_DELAY);
+            emit ProviderStaked(provider, msg.value);
+        }
+        _checkStake(provider);
     }
 
     /// @dev What the inheriting contract forgets of a service that ended.
@@ -139,10 +135,6 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
         if (length > most) length = most;
     }
 
-    function _checkText(string calldata text) internal pure {
-        require(bytes(text).length <= MAX_TEXT_LENGTH, TextTooLong(bytes(text).length, MAX_TEXT_LENGTH));
-    }
-
     // ---- signers and stake
 
     /// @inheritdoc IServingProviders
@@ -154,14 +146,12 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
 
     /// @inheritdoc IServingProviders
     function isInGoodStanding(address provider) public view returns (bool) {
-        ServingProvidersStorage storage $ = _providersStorage();
-        return
-            _isAttested($.providers[provider].signer, 0) && $.bonds.bonded(_bondId($, provider)) >= MIN_PROVIDER_STAKE;
+        return _isAttested(_signerOf(provider), 0) && _stakeOf(provider) >= MIN_PROVIDER_STAKE;
     }
 
     /// @inheritdoc IServingProviders
-    function bondOf(address provider) external view returns (bytes32) {
-        return _bondId(_providersStorage(), provider);
+    function bondOf(address provider) public view returns (bytes32) {
+        return bondIdOf(provider, _arbiters(), BOND_DELAY);
     }
 
     /// @dev Reverts SignerNotAttested unless `signer` counts for `provider` now: it is its signer, or was until an overlap ago, and is attested, or
@@ -175,8 +165,7 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
 
     /// @dev Reverts InsufficientStake unless all of the stake is bonded: what a provider settles after it unbonded, nobody would answer for.
     function _checkStake(address provider) internal view {
-        ServingProvidersStorage storage $ = _providersStorage();
-        uint256 stake = $.bonds.bonded(_bondId($, provider));
+        uint256 stake = _stakeOf(provider);
         require(stake >= MIN_PROVIDER_STAKE, InsufficientStake(stake, MIN_PROVIDER_STAKE));
     }
 
@@ -188,10 +177,13 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
         return until != 0 && until + grace > block.timestamp;
     }
 
-    function _bondId(ServingProvidersStorage storage $, address provider) private view returns (bytes32) {
-        address[] memory arbiters = new address[](1);
-        arbiters[0] = $.arbiter;
-        return bondIdOf(provider, arbiters, BOND_DELAY);
+    function _stakeOf(address provider) private view returns (uint256) {
+        return _providersStorage().bonds.bonded(bondOf(provider));
+    }
+
+    function _arbiters() private view returns (address[] memory arbiters) {
+        arbiters = new address[](1);
+        arbiters[0] = _providersStorage().arbiter;
     }
 
     /// @dev Seconds for which a signer counts after another took its place.
