@@ -32,6 +32,7 @@ function decode(lines: string[]): Uint8Array {
   const base64 = lines.join('')
   const der = Buffer.from(base64, 'base64')
   const shaped = lines.every((line, i) => (i < lines.length - 1 ? line.length === 64 : line.length > 0 && line.length <= 64))
-  if (!shaped || der.toString('base64') !== base64) throw new CertificateError('a certificate of the chain is not base64 in lines of 64 characters')
+  if (lines.length === 0 || !shaped || der.toString('base64') !== base64)
+    throw new CertificateError('a certificate of the chain is not base64 in lines of 64 characters')
   return new Uint8Array(der)
 }
