@@ -5,7 +5,7 @@ import { ApiError, unauthorized, unavailable } from './errors.ts'
 import type { Spend, Spender } from './spend.ts'
 import type { Terms } from './terms.ts'
 
-/** Signatures that were checked and need not be again. */
+/** Tokens whose signature was checked and need not be again. */
 const REMEMBERED = 20_000
 
 export interface AccessOptions {
@@ -29,7 +29,7 @@ export interface Admission extends Spender {
 /** Who may ask, and for how much. */
 export class Access {
   readonly #options: AccessOptions
-  readonly #verified = new Set<string>()
+  readonly #verified = new Map<string, SessionToken>()
 
   constructor(options: AccessOptions) {
     this.#options = options
@@ -40,14 +40,15 @@ export class Access {
     const { provider } = this.#options
     const expectation = { provider, now: new Date() }
     try {
-      const token = parseBearer(authorization)
-      const id = `${token.digest}${token.signature}${token.address}`
-      if (this.#verified.has(id)) checkSession(token, expectation)
-      else {
-        verifySession(token, expectation)
-        this.#verified.add(id)
-        if (this.#verified.size > REMEMBERED) this.#verified.delete(this.#verified.keys().next().value!)
+      const known = this.#verified.get(authorization ?? '')
+      if (known) {
+        checkSession(known, expectation)
+        return known
       }
+      const token = parseBearer(authorization)
+      verifySession(token, expectation)
+      this.#verified.set(authorization!, token)
+      if (this.#verified.size > REMEMBERED) this.#verified.delete(this.#verified.keys().next().value!)
       return token
     } catch (error) {
       if (error instanceof SessionTokenError) throw unauthorized(`session_${error.code.replaceAll('-', '_')}`, error.message)

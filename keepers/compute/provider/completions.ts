@@ -169,13 +169,13 @@ export class Completions {
 
   async #work(job: Job, terms: Agreed, outlet: Outlet, reply: FastifyReply): Promise<FastifyReply | undefined> {
     const { backend, deadlineMs, log } = this.#options
-    const abandoned = new AbortController()
-    const deadline = AbortSignal.timeout(deadlineMs)
-    const signal = AbortSignal.any([abandoned.signal, deadline])
+    const giveUp = new AbortController()
+    const late = () => giveUp.abort(new ApiError(504, 'deadline_exceeded', `no answer within ${deadlineMs} ms; you are not charged`))
+    const deadline = setTimeout(late, deadlineMs)
     try {
       const { endpoint, model, contentType, body, json, stream } = job
-      const response = await backend.complete({ endpoint, model: model.id, contentType, body, json, stream }, signal)
-      const held = await this.#deliver(job, response, outlet, reply, abandoned)
+      const response = await backend.complete({ endpoint, model: model.id, contentType, body, json, stream }, giveUp.signal)
+      const held = await this.#deliver(job, response, outlet, reply, giveUp)
       await this.#record(job, terms, response, held)
       this.#outcomes.inc({ endpoint, outcome: outlet.left.aborted ? 'abandoned' : 'answered' })
       if (job.stream) {
@@ -184,20 +184,20 @@ export class Completions {
       }
       return reply.headers(this.#headers(job, response.contentType)).send(held.last)
     } catch (cause) {
-      const error = deadline.aborted
-        ? new ApiError(504, 'deadline_exceeded', `no answer within ${deadlineMs} ms; you are not charged`, { cause })
-        : toApiError(cause)
+      const error = toApiError(giveUp.signal.aborted ? giveUp.signal.reason : cause)
       this.#outcomes.inc({ endpoint: job.endpoint, outcome: 'failed' })
       if (error.status >= 500) log.warn({ err: error.cause ?? error, id: job.id, model: job.model.id }, 'an answer failed')
       if (!reply.sent) throw error
       // Too late for a status: the stream says it, and ends without [DONE].
       outlet.end(Buffer.from(`data: ${JSON.stringify(error.body)}\n\n`))
       return undefined
+    } finally {
+      clearTimeout(deadline)
     }
   }
 
   /** Passes a stream on, up to its end mark; gathers anything else. */
-  async #deliver(job: Job, response: BackendResponse, outlet: Outlet, reply: FastifyReply, abandoned: AbortController): Promise<Held> {
+  async #deliver(job: Job, response: BackendResponse, outlet: Outlet, reply: FastifyReply, giveUp: AbortController): Promise<Held> {
     const hash = createHash('sha256')
     const kept: Uint8Array[] = []
     const { drainBytes } = this.#options
@@ -219,8 +219,8 @@ export class Completions {
       if (!outlet.left.aborted) continue
       drained += piece.length
       if (drained > drainBytes) {
-        abandoned.abort()
-        throw new ApiError(502, 'abandoned', `the client has gone, and the answer has more than ${drainBytes} further bytes`)
+        giveUp.abort(new ApiError(502, 'abandoned', `the client has gone, and the answer has more than ${drainBytes} further bytes`))
+        giveUp.signal.throwIfAborted()
       }
     }
     const body = keepsAll ? Buffer.concat(kept) : undefined

@@ -5,7 +5,8 @@ import { feeOf } from '../../../protocol/compute/receipt.ts'
 import type { Log } from '../../runtime/log.ts'
 import { histogram, SECONDS } from '../../runtime/metrics.ts'
 import { unavailable } from './errors.ts'
-import type { Signing } from './signing.ts'
+import type { ReceiptRow } from './signing.ts'
+import type { SigningThread } from './signing-thread.ts'
 import type { Spend, Spender } from './spend.ts'
 import type { AnswerTable, ReplayTable, Tables } from './tables.ts'
 import type { Price } from './terms.ts'
@@ -41,7 +42,7 @@ interface Waiting {
 export interface JournalOptions {
   db: Kysely<Tables>
   spend: Spend
-  signing: Signing
+  signing: SigningThread
   log: Log
   metrics: Registry
   /** Ends the attempts to reach a database that is away. */
@@ -50,8 +51,6 @@ export interface JournalOptions {
 
 /** Answers in one transaction at most. */
 const GROUP = 128
-/** Signatures (0.3 ms each) between two looks at the sockets, so that streams flow on. */
-const SIGNED_AT_ONCE = 4
 const RECOVERY_MS = 1000
 const COLUMNS = sql.join(
   (
@@ -109,11 +108,10 @@ export class Journal {
 
   async #writeGroup(group: Waiting[]): Promise<void> {
     try {
-      const rows: AnswerRow[] = []
-      for (const { draft } of group) {
-        if (rows.length % SIGNED_AT_ONCE === 0 && rows.length > 0) await yieldToOthers()
-        rows.push(this.#sign(draft))
-      }
+      const { signing } = this.#options
+      const counted = group.map(({ draft }) => this.#count(draft))
+      const signatures = await signing.sign(counted.map(({ row }) => row))
+      const rows = counted.map(({ row, key_epoch }, index) => ({ ...row, key_epoch, signer: signing.address, signature: signatures[index]! }))
       const stop = this.#duration.startTimer()
       await this.#insert(group, rows)
       stop()
@@ -127,8 +125,8 @@ export class Journal {
     }
   }
 
-  #sign(draft: Draft): AnswerRow {
-    const { spend, signing } = this.#options
+  #count(draft: Draft): { row: ReceiptRow; key_epoch: string } {
+    const { spend } = this.#options
     const { createdAt, price } = draft
     const fee = feeOf(draft, price)
     const count = spend.count(draft, fee)
@@ -150,10 +148,8 @@ export class Journal {
       spec_hash: draft.specHash,
       seed: draft.seed.toString(),
       units_rule: draft.unitsRule,
-      key_epoch: draft.epoch,
-      signer: signing.address,
     }
-    return { ...row, signature: signing.sign(row) }
+    return { row, key_epoch: draft.epoch }
   }
 
   async #insert(group: readonly Waiting[], rows: readonly AnswerRow[]): Promise<void> {

@@ -24,6 +24,7 @@ import { serviceParams } from './service-params.ts'
 import { settlementMetrics } from './settlement/metrics.ts'
 import { Settlement } from './settlement/settlement.ts'
 import { Receipts, Signing } from './signing.ts'
+import { SigningThread } from './signing-thread.ts'
 import { Slots } from './slots.ts'
 import { Spend } from './spend.ts'
 import { Standing } from './standing.ts'
@@ -57,8 +58,12 @@ export const computeProvider = defineKeeper({
     const sender = await runtime.sender({ chain, wallet, database: db, interfaces: [serving.interface, registry.interface] })
 
     const tee = openTee({ application: 'compute/provider', instance: `compute/provider/${provider}`, simulated: config.simulatedTee, dstack: config.dstack })
-    const receipts = new Receipts({ chainId: chain.chainId, contract: config.inference, provider })
-    const signing = new Signing(await tee.key(SIGNER_PATH), receipts)
+    const receiptContext = { chainId: chain.chainId, contract: config.inference, provider }
+    const receipts = new Receipts(receiptContext)
+    const secret = await tee.key(SIGNER_PATH)
+    const signing = new Signing(secret, receipts)
+    const thread = new SigningThread(signing.address, { secret, context: receiptContext })
+    runtime.onClose(() => thread.close())
     const enclave = new Enclave({ tee, signing, chain, registry: config.registry })
     const backend = await openBackend(config, log)
     runtime.onClose(() => backend.close())
@@ -81,7 +86,7 @@ export const computeProvider = defineKeeper({
     })
 
     const spend = await Spend.load(db)
-    const journal = new Journal({ db, spend, signing, log, metrics, signal: runtime.signal })
+    const journal = new Journal({ db, spend, signing: thread, log, metrics, signal: runtime.signal })
     let follower: Follower | undefined
     const news = new News({ problem: () => (follower ? follower.problem() : 'not started'), staleMs: config.staleMs, signal })
     const caughtUp = async () => follower?.reached((await chain.head()).number - config.confirmations)

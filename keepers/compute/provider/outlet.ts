@@ -6,14 +6,13 @@ export class Outlet {
   readonly #raw: ServerResponse
   readonly #patienceMs: number
   readonly #left = new AbortController()
-  #finished = false
 
   /** @param patienceMs how long the client may take nothing before it counts as gone */
   constructor(raw: ServerResponse, patienceMs: number) {
     this.#raw = raw
     this.#patienceMs = patienceMs
     raw.once('close', () => {
-      if (!this.#finished) this.#left.abort()
+      if (!raw.writableFinished) this.#left.abort()
     })
   }
 
@@ -45,7 +44,6 @@ export class Outlet {
 
   end(bytes: Uint8Array): void {
     if (this.left.aborted) return
-    this.#finished = true
     this.#raw.end(bytes)
   }
 }

@@ -28,6 +28,8 @@ export interface ReceiptContext {
 export class Receipts {
   readonly #provider: string
   readonly #separator: string
+  /** Of names that are few and come again and again. */
+  readonly #hashes = new Map<string, string>()
 
   constructor({ chainId, contract, provider }: ReceiptContext) {
     this.#provider = provider
@@ -50,11 +52,20 @@ export class Receipts {
       keySpend: BigInt(row.key_spend),
       requestHash: row.request_hash,
       responseHash: row.response_hash,
-      modelHash: modelHash(row.model),
+      modelHash: this.#hashOf(row.model, modelHash),
       specHash: row.spec_hash,
       seed: BigInt(row.seed),
-      unitsRule: unitsRuleHash(row.units_rule),
+      unitsRule: this.#hashOf(row.units_rule, unitsRuleHash),
     }
+  }
+
+  #hashOf(name: string, hash: (name: string) => string): string {
+    let known = this.#hashes.get(name)
+    if (known === undefined) {
+      known = hash(name)
+      this.#hashes.set(name, known)
+    }
+    return known
   }
 
   provable(row: ReceiptRow): Provable {

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { Registry } from 'prom-client'
 import { type Draft, Journal } from '../../../keepers/compute/provider/journal.ts'
 import { Receipts, Signing } from '../../../keepers/compute/provider/signing.ts'
+import { SigningThread } from '../../../keepers/compute/provider/signing-thread.ts'
 import { Spend } from '../../../keepers/compute/provider/spend.ts'
 import { migrations, type Tables } from '../../../keepers/compute/provider/tables.ts'
 import { type Database, openDatabase, openPostgres, type Postgres } from '../../../keepers/runtime/database.ts'
@@ -22,8 +23,10 @@ describe('journal of answers', function () {
   let db: Database<Tables>
   let schema = 0
   const stopping = new AbortController()
-  const receipts = new Receipts({ chainId: 31337, contract, provider: bob! })
-  const signing = new Signing(new Uint8Array(32).fill(7), receipts)
+  const context = { chainId: 31337, contract, provider: bob! }
+  const secret = new Uint8Array(32).fill(7)
+  const receipts = new Receipts(context)
+  const signing = new SigningThread(new Signing(secret, receipts).address, { secret, context })
 
   before(async () => {
     postgres = await openPostgres({ log })
@@ -34,6 +37,7 @@ describe('journal of answers', function () {
   afterEach(() => db.destroy())
   after(async () => {
     stopping.abort()
+    await signing.close()
     await postgres.close()
   })
 
@@ -106,7 +110,7 @@ describe('journal of answers', function () {
   })
 
   it('given the totals in the tables, what is settled is no longer owed', async () => {
-    const { journal, spend } = await open()
+    const { journal } = await open()
     await journal.append(draft('a'))
     await db.updateTable('answers').set({ state: 'settled' }).execute()
     expect((await Spend.load(db)).unsettled(alice!)).to.equal(0n)
