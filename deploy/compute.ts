@@ -1,5 +1,11 @@
 import { getCreateAddress, type Interface, type Signer, ZeroAddress } from 'ethers'
-import { type AccessManager, InferenceServing__factory, LedgerManager__factory, ReceiptDisputes__factory } from '../typechain-types/index.ts'
+import {
+  type AccessManager,
+  FineTuningServing__factory,
+  InferenceServing__factory,
+  LedgerManager__factory,
+  ReceiptDisputes__factory,
+} from '../typechain-types/index.ts'
 import { allow } from './access.ts'
 import { type Deployer, type GroupMember, IMPLEMENTATION, proxy } from './deployer.ts'
 
@@ -9,81 +15,83 @@ export interface ComputeParameters {
 }
 
 /**
- * The public client expects the proxies where this account's nonces put them on a local chain; an implementation is created one nonce before.
- * Nothing else is sent from it, but transfers of nothing to itself.
+ * The public client expects the proxies where these nonces of a fresh account put them on a local chain; an implementation is created one nonce
+ * before. Nothing else is sent from that account, but transfers of nothing to itself.
  */
-export const PRESET_NONCES = { LedgerManager: 2, InferenceServing: 6 } as const
+const PRESET_NONCES: Readonly<Record<string, number>> = { LedgerManager: 2, InferenceServing: 6, FineTuningServing: 12 }
 
-/** What the ledger calls the services: type and version. */
-const INFERENCE = { type: 'inference', version: 'v1.0', description: 'Inference by attested providers' }
+/** By their contracts' names, with the type, version and description that the ledger knows them by. */
+const SERVICES = {
+  InferenceServing: { factory: InferenceServing__factory, registered: ['inference', 'v1.0', 'Inference by attested providers'] },
+  FineTuningServing: { factory: FineTuningServing__factory, registered: ['fine-tuning', 'v1.0', 'Models tuned by attested providers'] },
+} as const
 
 /**
- * The ledger of users, the service that sells inference, and the arbiter of its providers' stake. With `reserved`, an account that never sent anything,
- * the proxies are created from it, at the addresses that the public client presets.
+ * The ledger of users, the services that sell inference and tuned models, and the arbiter of their providers' stake. With `reserved`, an account that
+ * never sent anything, the proxies are created from it, at the addresses that the public client presets.
  */
 export async function deployCompute(deployer: Deployer, manager: AccessManager, parameters: ComputeParameters, reserved?: Signer): Promise<void> {
   const authority = await manager.getAddress()
   const bonds = deployer.book.get('Bonds')
   const registry = deployer.book.find('TeeSignerRegistry') ?? ZeroAddress
-  const ledger = (implementation: string) => proxy('LedgerManager', implementation, () => ledgers.encodeFunctionData('initialize', [authority]))
+  const ledger: Upgradeable = {
+    name: 'LedgerManager',
+    factory: new LedgerManager__factory(),
+    initialize: () => LedgerManager__factory.createInterface().encodeFunctionData('initialize', [authority]),
+  }
+  const services = Object.entries(SERVICES).map(([name, { factory }]): Upgradeable => {
+    const initialize = ({ LedgerManager, ReceiptDisputes }: Record<string, string>) =>
+      factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, registry, bonds, ReceiptDisputes!, parameters.lockTime])
+    return { name, factory: new factory(), initialize }
+  })
   const disputes: GroupMember = {
     name: 'ReceiptDisputes',
     factory: new ReceiptDisputes__factory(),
     args: ({ InferenceServing }) => [InferenceServing, bonds],
   }
-  const serving = (implementation: string) =>
-    proxy('InferenceServing', implementation, ({ LedgerManager, ReceiptDisputes }) =>
-      servings.encodeFunctionData('initialize', [authority, LedgerManager!, registry, bonds, ReceiptDisputes!, parameters.lockTime]),
-    )
-
-  if (reserved) await deployAtPreset(deployer, reserved, { ledger, disputes, serving })
-  else {
-    const ledgerImplementation = await deployer.implementation('LedgerManager', new LedgerManager__factory())
-    const servingImplementation = await deployer.implementation('InferenceServing', new InferenceServing__factory())
-    await deployer.group([ledger(ledgerImplementation), disputes, serving(servingImplementation)])
-  }
+  if (reserved) await deployAtPreset(deployer, reserved, [ledger, ...services], disputes)
+  else await deployAnywhere(deployer, [ledger, ...services], disputes)
   await permit(deployer, manager)
-  await register(deployer)
+  for (const [name, { registered }] of Object.entries(SERVICES)) await register(deployer, name, registered)
 }
 
-const ledgers = LedgerManager__factory.createInterface()
-const servings = InferenceServing__factory.createInterface()
-
-interface Members {
-  ledger: (implementation: string) => GroupMember
-  disputes: GroupMember
-  serving: (implementation: string) => GroupMember
+interface Upgradeable {
+  name: string
+  factory: GroupMember['factory']
+  /** Call data, given the addresses of all. */
+  initialize: (addresses: Record<string, string>) => string
 }
 
-async function deployAtPreset(deployer: Deployer, reserved: Signer, { ledger, disputes, serving }: Members): Promise<void> {
+async function deployAnywhere(deployer: Deployer, contracts: Upgradeable[], disputes: GroupMember): Promise<void> {
+  const members: GroupMember[] = []
+  for (const { name, factory, initialize } of contracts) members.push(proxy(name, await deployer.implementation(name, factory), initialize))
+  await deployer.group([...members, disputes])
+}
+
+async function deployAtPreset(deployer: Deployer, reserved: Signer, contracts: Upgradeable[], disputes: GroupMember): Promise<void> {
   const from = await reserved.getAddress()
-  const addresses: Record<string, string> = Object.fromEntries(Object.entries(PRESET_NONCES).map(([name, nonce]) => [name, getCreateAddress({ from, nonce })]))
+  const addresses = Object.fromEntries(Object.entries(PRESET_NONCES).map(([name, nonce]) => [name, getCreateAddress({ from, nonce })]))
   addresses.ReceiptDisputes = await deployer.contract(disputes.name, disputes.factory, disputes.args(addresses))
-  for (const [member, factory] of [
-    [ledger, new LedgerManager__factory()],
-    [serving, new InferenceServing__factory()],
-  ] as const) {
-    const { name } = member(ZeroAddress)
-    const nonce = PRESET_NONCES[name as keyof typeof PRESET_NONCES]
+  for (const { name, factory, initialize } of contracts) {
+    const nonce = PRESET_NONCES[name]!
     const implementation = await deployer.contractAt(reserved, nonce - 1, `${name}${IMPLEMENTATION}`, factory, [])
-    const { factory: proxies, args } = member(implementation)
-    await deployer.contractAt(reserved, nonce, name, proxies, args(addresses))
+    const member = proxy(name, implementation, initialize)
+    await deployer.contractAt(reserved, nonce, name, member.factory, member.args(addresses))
   }
 }
 
 async function permit(deployer: Deployer, manager: AccessManager): Promise<void> {
-  const governed = (name: string, abi: Interface) => ({ name, address: deployer.book.get(name), interface: abi })
-  const ledger = governed('LedgerManager', ledgers)
-  const serving = governed('InferenceServing', servings)
+  const governed = (name: string, abi: unknown) => ({ name, address: deployer.book.get(name), interface: abi as Interface })
+  const ledger = governed('LedgerManager', LedgerManager__factory.createInterface())
+  const services = Object.entries(SERVICES).map(([name, { factory }]) => governed(name, factory.createInterface()))
   await allow(deployer, manager, ledger, 'GOVERNOR', ['registerService'])
-  await allow(deployer, manager, serving, 'GOVERNOR', ['updateLockTime'])
-  for (const contract of [ledger, serving]) await allow(deployer, manager, contract, 'UPGRADER', ['upgradeToAndCall'])
+  for (const service of services) await allow(deployer, manager, service, 'GOVERNOR', ['updateLockTime'])
+  for (const contract of [ledger, ...services]) await allow(deployer, manager, contract, 'UPGRADER', ['upgradeToAndCall'])
 }
 
-async function register(deployer: Deployer): Promise<void> {
+async function register(deployer: Deployer, name: string, [type, version, description]: readonly [string, string, string]): Promise<void> {
   const ledger = LedgerManager__factory.connect(deployer.book.get('LedgerManager'), deployer.signer)
-  const address = deployer.book.get('InferenceServing')
-  const { type, version, description } = INFERENCE
+  const address = deployer.book.get(name)
   await deployer.ensure(
     `register ${type}-${version}`,
     async () => (await ledger.getAllActiveServices()).some(({ serviceAddress }) => serviceAddress === address),

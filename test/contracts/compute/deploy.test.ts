@@ -7,7 +7,11 @@ import { deploy } from '../../../deploy/deploy.ts'
 import { InferenceServing__factory, LedgerManager__factory } from '../../../typechain-types/index.ts'
 import { deployCompute, INFERENCE, LOCK_TIME } from './deploy.ts'
 
-const PRESET = { LedgerManager: '0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0', InferenceServing: '0x0165878A594ca255338adfa4d48449f69242Eb8F' }
+const PRESET = {
+  LedgerManager: '0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0',
+  InferenceServing: '0x0165878A594ca255338adfa4d48449f69242Eb8F',
+  FineTuningServing: '0xA51c1fc2f0D1a1b8494Ed1FE312d7C3a78Ed91C0',
+}
 const profile = { access: {}, stake: true as const, compute: { lockTime: BigInt(LOCK_TIME) } }
 
 describe('Deployment of the compute contracts', () => {
