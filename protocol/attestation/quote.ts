@@ -112,7 +112,7 @@ export const BODY_SIZE: Record<number, number> = { [BODY_TYPE.sgx]: SGX_REPORT_S
 export const ECDSA_P256 = 2
 export const QE_REPORT_CERTIFICATION = 6
 export const PCK_CHAIN_CERTIFICATION = 5
-export const INTEL_QE_VENDOR_ID = Buffer.from('939a7233f79c4ca9940a0db3957f0607', 'hex')
+export const INTEL_QE_VENDOR_ID = new Uint8Array(Buffer.from('939a7233f79c4ca9940a0db3957f0607', 'hex'))
 
 /**
  * Reads a quote. Every length in it must agree with every other; zeros may follow it (drivers hand out buffers of a fixed size), anything

@@ -136,7 +136,7 @@ function time(date: Date): UTCTime | GeneralizedTime {
   return date.getUTCFullYear() < 2050 ? new UTCTime({ valueDate: date }) : new GeneralizedTime({ valueDate: date })
 }
 
-const der = (value: AsnType): Buffer => Buffer.from(value.toBER())
+const der = (value: AsnType) => new Uint8Array(value.toBER())
 const sequence = (...value: AsnType[]) => new Sequence({ value })
 const octets = (bytes: Uint8Array) => new OctetString({ valueHex: new Uint8Array(bytes) })
 const tagged = (tagNumber: number, value: AsnType) => new Constructed({ idBlock: { tagClass: 3, tagNumber }, value: [value] })
