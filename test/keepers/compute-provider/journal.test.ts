@@ -110,7 +110,7 @@ describe('journal of answers', function () {
   })
 
   it('given the totals in the tables, what is settled is no longer owed', async () => {
-    const { journal } = await open()
+    const { journal, spend } = await open()
     await journal.append(draft('a'))
     await db.updateTable('answers').set({ state: 'settled' }).execute()
     expect((await Spend.load(db)).unsettled(alice!)).to.equal(0n)
