@@ -82,6 +82,7 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
         address arbiter,
         uint256 lockTime_
     ) external initializer {
+        require(authority != address(0), InvalidAddress(authority));
         __AccessManaged_init(authority);
         __ServingProviders_init(registry, bonds, arbiter);
         __ServingAccounts_init(ledger, lockTime_);

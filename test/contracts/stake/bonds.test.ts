@@ -126,17 +126,17 @@ describe('Bonds: the party', () => {
     await networkHelpers.time.increaseTo(due)
     for (const other of [payer, first, stranger]) {
       const as = bonds.connect(other)
-      for (const move of [as.unbond(id, 1n), as.rebond(id, 1n), as.withdraw(id, other)])
-        await expect(move).to.be.revertedWithCustomError(bonds, 'NotParty').withArgs(id, other.address)
+      for (const move of [() => as.unbond(id, 1n), () => as.rebond(id, 1n), () => as.withdraw(id, other)])
+        await expect(move()).to.be.revertedWithCustomError(bonds, 'NotParty').withArgs(id, other.address)
     }
   })
 
   it('cannot move a bond that does not exist, nothing, or more than there is', async () => {
     const { bonds, party, id } = await networkHelpers.loadFixture(unbonding)
     const as = bonds.connect(party)
-    for (const move of [as.unbond(UNKNOWN, 1n), as.rebond(UNKNOWN, 1n), as.withdraw(UNKNOWN, party)])
-      await expect(move).to.be.revertedWithCustomError(bonds, 'UnknownBond').withArgs(UNKNOWN)
-    for (const move of [as.unbond(id, 0n), as.rebond(id, 0n)]) await expect(move).to.be.revertedWithCustomError(bonds, 'ZeroAmount')
+    for (const move of [() => as.unbond(UNKNOWN, 1n), () => as.rebond(UNKNOWN, 1n), () => as.withdraw(UNKNOWN, party)])
+      await expect(move()).to.be.revertedWithCustomError(bonds, 'UnknownBond').withArgs(UNKNOWN)
+    for (const move of [() => as.unbond(id, 0n), () => as.rebond(id, 0n)]) await expect(move()).to.be.revertedWithCustomError(bonds, 'ZeroAmount')
     await expect(as.unbond(id, 41n)).to.be.revertedWithCustomError(bonds, 'InsufficientBond').withArgs(id, 40n, 41n)
     await expect(as.unbond(id, 2n ** 96n + 1n))
       .to.be.revertedWithCustomError(bonds, 'InsufficientBond')
@@ -271,8 +271,8 @@ describe('Bonds: arbiters', () => {
     const { bonds, party, stranger, victim, under, id, first } = await networkHelpers.loadFixture(bonded)
     for (const other of [party, stranger, victim]) {
       const as = bonds.connect(other)
-      for (const act of [as.lock(id, 1n), as.unlock(id, 1n), as.slash(id, 1n, other)])
-        await expect(act).to.be.revertedWithCustomError(bonds, 'NotArbiter').withArgs(id, other.address)
+      for (const act of [() => as.lock(id, 1n), () => as.unlock(id, 1n), () => as.slash(id, 1n, other)])
+        await expect(act()).to.be.revertedWithCustomError(bonds, 'NotArbiter').withArgs(id, other.address)
     }
     // Neither the arbiter of one bond for another one of the same party, nor anybody by bonding for it under himself.
     await bonds.connect(stranger).bond(party, [stranger.address], DELAY, { value: 1n })
