@@ -13,16 +13,25 @@ export class CollateralError extends EvidenceError {
  * hex of r ‖ s over the exact text of `tcb_info` and `qe_identity`. The list of revoked platforms must verify under the authority in the quote's
  * own chain, so `pck_crl_issuer_chain` is carried for other verifiers and not consulted here.
  */
-export interface Collateral {
-  pck_crl_issuer_chain: string
-  root_ca_crl: string
-  pck_crl: string
-  tcb_info_issuer_chain: string
-  tcb_info: string
-  tcb_info_signature: string
-  qe_identity_issuer_chain: string
-  qe_identity: string
-  qe_identity_signature: string
+export type Collateral = z.output<typeof collateralSchema>
+
+const collateralSchema = z.object({
+  pck_crl_issuer_chain: z.string(),
+  root_ca_crl: z.string(),
+  pck_crl: z.string(),
+  tcb_info_issuer_chain: z.string(),
+  tcb_info: z.string(),
+  tcb_info_signature: z.string(),
+  qe_identity_issuer_chain: z.string(),
+  qe_identity: z.string(),
+  qe_identity_signature: z.string(),
+})
+
+/** Collateral from JSON that somebody else wrote. Throws CollateralError. */
+export function parseCollateral(value: unknown): Collateral {
+  const parsed = collateralSchema.safeParse(value)
+  if (!parsed.success) throw new CollateralError(`not collateral: ${z.prettifyError(parsed.error)}`)
+  return parsed.data
 }
 
 /** How up to date a platform is, in Intel's words, the best first. */

@@ -5,6 +5,7 @@ import {
   bytesOfHex,
   type Collateral,
   CollateralError,
+  parseCollateral,
   type QeIdentity,
   qeIdentitySchema,
   readSignedText,
@@ -51,8 +52,13 @@ export function verifyQuote(bytes: Uint8Array, collateral: Collateral, options: 
     () => readQuote(bytes),
     ({ version, tee }) => `version ${version} of ${tee.toUpperCase()}`,
   )
-  const trusted = authenticateCollateral(audit, collateral, root, now)
-  const standings = quote ? judge(audit, quote, collateral, trusted, root, now) : []
+  const given = audit.check(
+    'collateral format',
+    () => parseCollateral(collateral),
+    () => 'complete',
+  )
+  const trusted = given && authenticateCollateral(audit, given, root, now)
+  const standings = quote && trusted ? judge(audit, quote, collateral, trusted, root, now) : []
   const whole = standings.every((standing) => standing !== undefined) && standings.length > 0 ? combined(standings) : undefined
   if (whole)
     audit.check(

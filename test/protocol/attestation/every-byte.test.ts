@@ -23,7 +23,7 @@ function unnoticed(quote: Uint8Array, isRefused: (changed: Uint8Array) => boolea
   return found
 }
 
-describe('every byte of a quote is covered', () => {
+describe('I48: every byte of a quote is covered', () => {
   it('of a simulated TDX v4 quote', function () {
     this.timeout(30_000)
     const now = new Date('2026-02-20T00:00:00Z')

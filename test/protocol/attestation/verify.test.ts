@@ -62,6 +62,7 @@ describe('verification of quotes', () => {
         expect(verdict.checks.map(({ name, ok }) => [name, ok])).to.deep.equal(
           [
             'quote format',
+            'collateral format',
             'root CRL',
             'TCB info signer',
             'TCB info',
@@ -203,6 +204,14 @@ describe('verification of quotes', () => {
         }
       })
     }
+
+    it('that are missing', () => {
+      for (const field of Object.keys(COLLATERAL) as (keyof Collateral)[]) {
+        const { [field]: _, ...rest } = COLLATERAL
+        expect(failures(QUOTE, rest as Collateral)['collateral format']).to.contain(field)
+      }
+      expect(failures(QUOTE, null as unknown as Collateral)).to.have.all.keys('collateral format')
+    })
 
     it('that are signed, but not of a form that is known', () => {
       const wrong: Record<string, CollateralChanges> = {

@@ -180,6 +180,7 @@ describe('PEM', () => {
     ]) {
       expect(() => decodeChain(variant, 2), JSON.stringify(variant.slice(0, 80))).to.throw(CertificateError)
     }
+    expect(() => decodeChain(text.slice(0, 300), 2)).to.throw(CertificateError, 'the chain is cut short')
     expect(() => decodeChain(text, 1)).to.throw(CertificateError, 'more than 1 certificates')
     expect(() => decodeChain(text, 3)).to.throw(CertificateError, '2 certificates instead of 3')
   })
