@@ -24,11 +24,12 @@ export interface Calldata {
 const text = (json: string) => hexlify(Buffer.from(json, 'utf8'))
 const issuer = ({ publicKey, der }: Certificate) => ({ id: keyId(publicKey), certificate: hexlify(der) })
 
-export function calldata(collateral: Collateral): Calldata {
+/** `pckIssuer` is what certified the platform, if another is meant than that in the collateral. */
+export function calldata(collateral: Collateral, pckIssuer = parseChain(collateral.pck_crl_issuer_chain, 2)[0]!): Calldata {
   const { fmspc, pceId } = JSON.parse(collateral.tcb_info) as { fmspc: string; pceId: string }
   return {
     rootCrl: `0x${collateral.root_ca_crl}`,
-    pckIssuer: issuer(parseChain(collateral.pck_crl_issuer_chain, 2)[0]!),
+    pckIssuer: issuer(pckIssuer),
     tcbSigner: issuer(parseChain(collateral.tcb_info_issuer_chain, 2)[0]!),
     pckCrl: `0x${collateral.pck_crl}`,
     tcbInfo: { text: text(collateral.tcb_info), signature: `0x${collateral.tcb_info_signature}`, fmspc: `0x${fmspc}`, pceId: `0x${pceId}` },
