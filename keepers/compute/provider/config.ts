@@ -11,6 +11,7 @@ export const schema = z.object({
   ...keyFields,
   inference: address().describe('the InferenceServing contract that users pay through'),
   registry: address().describe('the TeeSignerRegistry that attests signers'),
+  disputes: address().optional().describe('the ReceiptDisputes contract; without it nobody answers users who challenge a batch, which costs stake'),
   fromBlock: z.int().min(0).default(0).describe('block to read accounts from: that of the deployment of InferenceServing'),
   confirmations: z.int().min(0).max(1000).default(0).describe('blocks to wait before an event counts; reorgs are rolled back either way'),
 

@@ -1,7 +1,7 @@
 import { simulatedSource } from '../../../sdk/attestation/collateral-source.ts'
 import { openTee } from '../../../sdk/attestation/open-tee.ts'
 import { pcsSource } from '../../../sdk/attestation/pcs.ts'
-import { IInferenceServing__factory, ITeeSignerRegistry__factory } from '../../../typechain-types/index.ts'
+import { IInferenceServing__factory, IReceiptDisputes__factory, ITeeSignerRegistry__factory } from '../../../typechain-types/index.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
@@ -55,7 +55,12 @@ export const computeProvider = defineKeeper({
     const provider = wallet.address
     const serving = IInferenceServing__factory.connect(config.inference, chain.provider)
     const registry = ITeeSignerRegistry__factory.connect(config.registry, chain.provider)
-    const sender = await runtime.sender({ chain, wallet, database: db, interfaces: [serving.interface, registry.interface] })
+    const sender = await runtime.sender({
+      chain,
+      wallet,
+      database: db,
+      interfaces: [serving.interface, registry.interface, IReceiptDisputes__factory.createInterface()],
+    })
 
     const tee = openTee({ application: 'compute/provider', instance: `compute/provider/${provider}`, simulated: config.simulatedTee, dstack: config.dstack })
     const receiptContext = { chainId: chain.chainId, contract: config.inference, provider }
@@ -115,6 +120,8 @@ export const computeProvider = defineKeeper({
       sender,
       serving,
       inference: config.inference,
+      disputes:
+        config.disputes === undefined ? undefined : { contract: IReceiptDisputes__factory.connect(config.disputes, chain.provider), address: config.disputes },
       provider,
       receipts,
       signing,
@@ -167,7 +174,7 @@ export const computeProvider = defineKeeper({
           chain,
           database: db,
           name: 'inference',
-          address: [config.inference, config.registry],
+          address: [config.inference, config.registry, ...(config.disputes === undefined ? [] : [config.disputes])],
           fromBlock: config.fromBlock,
           confirmations: config.confirmations,
           log,

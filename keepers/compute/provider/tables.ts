@@ -86,11 +86,25 @@ export interface KeyModelsTable {
   models: string
 }
 
+/** Users who doubt what a batch charged them, as ReceiptDisputes has it. */
+export interface ChallengeTable {
+  id: string
+  user: string
+  /** Of the batch. */
+  nonce: number
+  /** Unix seconds until which it has to be answered. */
+  deadline: number
+  block_number: number
+  /** Of its answer. */
+  closed_block: number | null
+}
+
 export interface Tables {
   answers: AnswerTable
   batches: BatchTable
   replays: ReplayTable
   key_models: KeyModelsTable
+  challenges: ChallengeTable
 }
 
 export const migrations = {
@@ -158,6 +172,19 @@ export const migrations = {
         .addColumn('log_index', 'int4', (column) => column.notNull())
         .addColumn('models', 'text', (column) => column.notNull())
         .addPrimaryKeyConstraint('key_models_pk', ['user', 'token_id', 'block_number', 'log_index'])
+        .execute()
+    },
+  },
+  '002_challenges': {
+    async up(db: Kysely<any>): Promise<void> {
+      await db.schema
+        .createTable('challenges')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('user', 'text', (column) => column.notNull())
+        .addColumn('nonce', 'int8', (column) => column.notNull())
+        .addColumn('deadline', 'int8', (column) => column.notNull())
+        .addColumn('block_number', 'int8', (column) => column.notNull())
+        .addColumn('closed_block', 'int8')
         .execute()
     },
   },

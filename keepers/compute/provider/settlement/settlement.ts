@@ -2,7 +2,7 @@ import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import type { Kysely, Transaction } from 'kysely'
 import { batchDigest, itemsHash, itemsOf, treeOf, unpackItem } from '../../../../protocol/compute/batch.ts'
 import { domainSeparator, inferenceDomain, type Receipt, receiptHash } from '../../../../protocol/compute/receipt.ts'
-import type { IInferenceServing } from '../../../../typechain-types/index.ts'
+import type { IInferenceServing, IReceiptDisputes } from '../../../../typechain-types/index.ts'
 import type { Chain } from '../../../runtime/chain.ts'
 import type { Follower, LogRange } from '../../../runtime/follow.ts'
 import type { Log } from '../../../runtime/log.ts'
@@ -12,6 +12,7 @@ import type { Receipts, Signing } from '../signing.ts'
 import type { Spend } from '../spend.ts'
 import type { Answer, Tables } from '../tables.ts'
 import { type Batch, Batches, type Effect, type Settled } from './batches.ts'
+import { Challenges } from './challenges.ts'
 import type { SettlementConfig } from './config.ts'
 import type { SettlementMetrics } from './metrics.ts'
 import { Planner } from './plan.ts'
@@ -30,6 +31,8 @@ export interface SettlementOptions {
   serving: IInferenceServing
   /** Its address. */
   inference: string
+  /** Where users challenge batches; without it nobody answers them. */
+  disputes: { contract: IReceiptDisputes; address: string } | undefined
   provider: string
   receipts: Receipts
   signing: Signing
@@ -51,6 +54,7 @@ export interface SettlementOptions {
 export class Settlement {
   readonly #options: SettlementOptions
   readonly #batches: Batches
+  readonly #challenges: Challenges | undefined
   readonly #separator: string
   readonly #planner: Planner
   /** Users whose debt has to be read again. */
@@ -62,6 +66,8 @@ export class Settlement {
     this.#options = options
     this.#batches = new Batches(options.db)
     this.#planner = new Planner({ ...options, batches: this.#batches, lost: (effects) => this.#lose(effects) })
+    const { disputes } = options
+    this.#challenges = disputes && new Challenges({ ...options, batches: this.#batches, disputes: disputes.contract, address: disputes.address })
     this.#separator = domainSeparator(inferenceDomain(options.chain.chainId, options.inference))
   }
 
@@ -72,9 +78,11 @@ export class Settlement {
 
   // ---- what the chain says
 
-  async apply(trx: Transaction<Tables>, { logs, toBlock }: LogRange): Promise<void> {
+  async apply(trx: Transaction<Tables>, range: LogRange): Promise<void> {
     const { serving, provider, log } = this.#options
+    const { logs, toBlock } = range
     this.#refresh()
+    await this.#challenges?.apply(trx, range)
     const effects: Effect[] = []
     for (const one of logs) {
       const event = serving.interface.parseLog(one)
@@ -114,6 +122,7 @@ export class Settlement {
   async rollback(trx: Transaction<Tables>, toBlock: number): Promise<void> {
     this.#refresh()
     this.#planner.forgetAll()
+    await this.#challenges?.rollback(trx, toBlock)
     const users = await this.#batches.rollback(trx, toBlock)
     for (const user of users) this.#touched.add(user)
     if (users.length > 0) this.#options.log.warn({ toBlock, users: users.length }, 'a reorganisation undid settlements: they are sent again')
@@ -151,8 +160,9 @@ export class Settlement {
 
   /** Sends what is pending, then settles what is due. */
   async round(): Promise<void> {
-    const { config, log } = this.#options
+    const { config, chain, log } = this.#options
     this.#refresh()
+    if (!config.settleDryRun) await this.#challenges?.answer((await chain.head()).timestamp)
     try {
       if (!(await this.#sendPending())) return
       for (let made = 0; made < MAX_BATCHES; made++) {
