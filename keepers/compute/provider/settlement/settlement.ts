@@ -19,7 +19,7 @@ import { Planner } from './plan.ts'
 
 /** Batches of one round; the next round goes on. */
 const MAX_BATCHES = 20
-/** A batch whose nonce the chain has passed this many blocks ago, without its event, will never be settled. */
+/** A batch whose nonce the chain has passed for this many blocks, without its event, will never be settled. */
 const FINAL_BLOCKS = 64
 /** Leaves hashed between two looks at the sockets. */
 const HASHED_AT_ONCE = 32
@@ -60,6 +60,8 @@ export class Settlement {
   /** Users whose debt has to be read again. */
   readonly #touched = new Set<string>()
   #refreshing: Promise<void> = Promise.resolve()
+  /** Nonces of pending batches that the chain has passed, and the block at which that was seen. */
+  readonly #overtakenSince = new Map<number, number>()
   #trouble: string | undefined
 
   constructor(options: SettlementOptions) {
@@ -122,6 +124,7 @@ export class Settlement {
   async rollback(trx: Transaction<Tables>, toBlock: number): Promise<void> {
     this.#refresh()
     this.#planner.forgetAll()
+    this.#overtakenSince.clear()
     await this.#challenges?.rollback(trx, toBlock)
     const users = await this.#batches.rollback(trx, toBlock)
     for (const user of users) this.#touched.add(user)
@@ -207,14 +210,13 @@ export class Settlement {
     return !(await this.#batches.pending()).some((batch) => batch.nonce === nonce)
   }
 
-  /** Whether the chain has passed its nonce for good, though all events up to there are applied. */
-  async #isOvertaken(batch: Batch): Promise<boolean> {
-    const { serving, provider, chain, follower } = this.#options
-    const applied = follower()?.position() ?? 0
-    const blockTag = Math.min((await chain.head()).number - FINAL_BLOCKS, applied)
-    if (blockTag < 0 || (await this.#isSettled(batch))) return false
-    const code = await chain.provider.getCode(this.#options.inference, blockTag)
-    return code !== '0x' && Number(await serving.lastNonce(provider, { blockTag })) >= batch.nonce
+  /** Whether the chain has passed its nonce for good: long ago, and its event is not among those of that time. */
+  async #isOvertaken({ nonce }: Batch): Promise<boolean> {
+    const { chain, follower } = this.#options
+    const head = (await chain.head()).number
+    const since = this.#overtakenSince.get(nonce) ?? head
+    this.#overtakenSince.set(nonce, since)
+    return head - since >= FINAL_BLOCKS && (follower()?.position() ?? 0) >= since
   }
 
   /** Puts answers into a batch, signs it and writes it down. */
