@@ -36,7 +36,12 @@ export class EvidenceError extends Error {
 
 /** Runs checks and remembers what came of each. */
 export class Audit {
-  readonly checks: Check[] = []
+  readonly checks: Check[]
+
+  /** `before`: what ran before. */
+  constructor(before: readonly Check[] = []) {
+    this.checks = [...before]
+  }
 
   /** Runs `check`, which throws an EvidenceError if it does not hold; what it returns is `undefined` then. `detail` says what was found. */
   check<T>(name: string, check: () => T, detail: (found: T) => string): T | undefined {

@@ -142,7 +142,7 @@ describe('compared with public verifiers', () => {
   })
 
   it(`I47: ${MUTATIONS} mutations of quotes and collateral: nothing is accepted that a peer refuses, and every difference has a known reason`, function () {
-    this.timeout(120_000)
+    this.timeout(300_000)
     const accepted = EVIDENCE.filter(({ status, failed }) => status && Object.keys(failed).length === 0)
     const samples = fc.sample(fc.noBias(fc.tuple(fc.constantFrom(...accepted), mutations(EVIDENCE))), { numRuns: MUTATIONS, seed: 1 })
     const reasons = new Set<string>()

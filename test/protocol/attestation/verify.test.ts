@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'chai'
+import { checkCollateral } from '../../../protocol/attestation/checked-collateral.ts'
 import { type Collateral, TCB_STATUSES, type TcbStatus } from '../../../protocol/attestation/collateral.ts'
 import { INTEL_SGX_ROOT_CA } from '../../../protocol/attestation/intel-root.ts'
 import { checkPolicy, PolicyError } from '../../../protocol/attestation/policy.ts'
 import { parseQuote, type SgxQuote } from '../../../protocol/attestation/quote.ts'
 import { type CollateralChanges, createSimulatedPki, type SimulatedQuoteOptions } from '../../../protocol/attestation/simulated-tee.ts'
 import { combined } from '../../../protocol/attestation/tcb.ts'
-import { type VerifyOptions, verifyQuote } from '../../../protocol/attestation/verify.ts'
+import { judgeQuote, type VerifyOptions, verifyQuote } from '../../../protocol/attestation/verify.ts'
 import { EVIDENCE, read } from './evidence.ts'
 
 const now = new Date('2026-02-20T00:00:00Z')
@@ -61,13 +62,13 @@ describe('verification of quotes', () => {
         const verdict = verdictOf(pki.quote({ reportData, version }), COLLATERAL)
         expect(verdict.checks.map(({ name, ok }) => [name, ok])).to.deep.equal(
           [
-            'quote format',
             'collateral format',
             'root CRL',
             'TCB info signer',
             'TCB info',
             'QE identity signer',
             'QE identity',
+            'quote format',
             'PCK chain',
             'PCK revocation',
             'platform',
@@ -86,6 +87,14 @@ describe('verification of quotes', () => {
         expect(verdict.quote?.reportData).to.deep.equal(reportData)
       })
     }
+
+    it('is judged alike by collateral that was checked before', () => {
+      const checked = checkCollateral(COLLATERAL, { now, root: pki.rootCertificate })
+      for (const quote of [QUOTE, pki.quote({ reportData, debug: true }), QUOTE.subarray(1)]) {
+        expect(judgeQuote(quote, checked)).to.deep.equal(verdictOf(quote, COLLATERAL))
+      }
+      expect(judgeQuote(QUOTE, checked, []).ok).to.equal(false)
+    })
 
     it("is refused under Intel's root, which is the default", () => {
       const verdict = verifyQuote(QUOTE, COLLATERAL, { now })
@@ -210,7 +219,7 @@ describe('verification of quotes', () => {
         const { [field]: _, ...rest } = COLLATERAL
         expect(failures(QUOTE, rest as Collateral)['collateral format']).to.contain(field)
       }
-      expect(failures(QUOTE, null as unknown as Collateral)).to.have.all.keys('collateral format')
+      expect(failures(QUOTE, null as unknown as Collateral)).to.have.all.keys('collateral format', 'PCK revocation')
     })
 
     it('that are signed, but not of a form that is known', () => {
