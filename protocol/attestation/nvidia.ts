@@ -115,8 +115,8 @@ function checkFirmware({ opaque }: SpdmReport, leaf: Certificate): void {
   if (Buffer.compare(running, certifiedFirmware(leaf)) !== 0) throw new GpuEvidenceError('another firmware runs than the one that was given the key')
 }
 
-/** SEQUENCE { version, public key, SEQUENCE { hash algorithm, hash } } */
-function certifiedFirmware(leaf: Certificate): Uint8Array {
+/** Hash of the firmware that the certificate was issued for: of SEQUENCE { version, public key, SEQUENCE { hash algorithm, hash } }. */
+export function certifiedFirmware(leaf: Certificate): Uint8Array {
   const extension = leaf.extensions.get(DICE_TCB_INFO)
   if (!extension) throw new CertificateError(`certificate "${leaf.commonName}" does not name the firmware`)
   const fields = new DerReader(single(extension, TAG.sequence, 'CompositeDeviceID').content)

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
-import { type GpuEvidence, GpuEvidenceError, parseNvidiaPayload, verifyGpuEvidence } from '../../../protocol/attestation/nvidia.ts'
+import { certifiedFirmware, type GpuEvidence, GpuEvidenceError, parseNvidiaPayload, verifyGpuEvidence } from '../../../protocol/attestation/nvidia.ts'
+import { parseChain } from '../../../protocol/attestation/pem.ts'
 import { parseSpdmReport, SpdmFormatError } from '../../../protocol/attestation/spdm.ts'
+import { CertificateError } from '../../../protocol/attestation/x509.ts'
 import { llmReport, readText } from './evidence.ts'
 
 const now = new Date('2026-02-20T00:00:00Z')
@@ -73,6 +75,9 @@ describe('evidence of NVIDIA GPUs', () => {
 
   it('is refused when another firmware runs than was certified, or none is named', () => {
     expect(failures({ ...gpu!, certificate: hopper.certificate })).to.have.property('firmware', 'another firmware runs than the one that was given the key')
+    const chain = parseChain(Buffer.from(gpu!.certificate, 'base64').toString(), 5)
+    expect(certifiedFirmware(chain[0]!)).to.deep.equal(parseSpdmReport(report()).opaque.get(20))
+    expect(() => certifiedFirmware(chain[1]!)).to.throw(CertificateError, 'does not name the firmware')
     const unnamed = report()
     const field = unnamed.indexOf(Buffer.from([20, 0, 48, 0]))
     unnamed[field] = 99
