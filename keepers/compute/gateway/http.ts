@@ -108,7 +108,7 @@ class Gateway {
       describe(reply, decision, relayed)
       return Buffer.isBuffer(relayed.answer.body)
         ? await this.#whole(request, decision, relayed, relayed.answer.body, reply)
-        : reply.send(Readable.from(this.#streamed(request, decision, relayed, relayed.answer.body), { objectMode: false }))
+        : reply.send(Readable.from(this.#streamed(request, decision, relayed, relayed.answer.body, gone.signal), { objectMode: false }))
     } catch (error) {
       this.#requests.inc({ outcome: decision.outcome })
       reply.header('x-perigee-attempts', String(decision.attempts.length))
@@ -129,8 +129,14 @@ class Gateway {
     return reply.header('x-perigee-receipt', decision.receipt!.status).send(body)
   }
 
-  #streamed(request: Request, decision: Decision, { provider, answer }: Relayed, events: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-    return relayEvents(events, (end: StreamEnd) => {
+  #streamed(
+    request: Request,
+    decision: Decision,
+    { provider, answer }: Relayed,
+    events: AsyncGenerator<Uint8Array>,
+    gone: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    return relayEvents(events, gone, (end: StreamEnd) => {
       decision.outcome = end.outcome
       this.#requests.inc({ outcome: end.outcome })
       if (end.outcome === 'answered') void this.#verify(request, decision, provider, answer.id, end)

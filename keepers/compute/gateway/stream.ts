@@ -16,9 +16,9 @@ const ERROR_EVENT = /^data: ?\{\s*"error"\s*:/m
 
 /**
  * The events of a provider, byte for byte. One that breaks off ends in an error in OpenAI's shape and without the end mark: another provider
- * would begin another answer. @param ended told once, when nothing more comes
+ * would begin another answer. @param gone aborted when the client has left; @param ended told once, when nothing more comes
  */
-export async function* relayEvents(events: AsyncIterable<Uint8Array>, ended: (end: StreamEnd) => void): AsyncGenerator<Uint8Array> {
+export async function* relayEvents(events: AsyncIterable<Uint8Array>, gone: AbortSignal, ended: (end: StreamEnd) => void): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256')
   let end: StreamEnd = { outcome: 'cancelled' }
   let isMarked = false
@@ -38,6 +38,7 @@ export async function* relayEvents(events: AsyncIterable<Uint8Array>, ended: (en
       yield errorEvent(end.reason)
     }
   } catch (error) {
+    if (gone.aborted) return
     end = { outcome: 'interrupted', reason: reasonOf(error) }
     yield errorEvent(end.reason)
   } finally {

@@ -37,10 +37,10 @@ describe('gateway: streams', () => {
       for (const text of texts) yield Buffer.from(text)
       if (error) throw error
     }
-    async function run(source: AsyncIterable<Uint8Array>) {
+    async function run(source: AsyncIterable<Uint8Array>, gone = new AbortController().signal) {
       const ends: StreamEnd[] = []
       const out: Uint8Array[] = []
-      for await (const bytes of relayEvents(source, (end) => ends.push(end))) out.push(bytes)
+      for await (const bytes of relayEvents(source, gone, (end) => ends.push(end))) out.push(bytes)
       expect(ends.length).to.equal(1)
       return { end: ends[0]!, text: Buffer.concat(out).toString() }
     }
@@ -73,9 +73,15 @@ describe('gateway: streams', () => {
       expect(end.outcome).to.equal('interrupted')
     })
 
+    it('given a client that leaves while the provider is silent, then the break is not held against the provider', async () => {
+      const { end, text } = await run(events(whole.slice(0, 1), new Error('aborted')), AbortSignal.abort())
+      expect(end).to.deep.equal({ outcome: 'cancelled' })
+      expect(text).to.equal(whole[0])
+    })
+
     it('given a client that leaves, then that is how it ended', async () => {
       const ends: StreamEnd[] = []
-      const relayed = relayEvents(events(whole), (end) => ends.push(end))
+      const relayed = relayEvents(events(whole), new AbortController().signal, (end) => ends.push(end))
       await relayed.next()
       await relayed.return(undefined)
       expect(ends).to.deep.equal([{ outcome: 'cancelled' }])
