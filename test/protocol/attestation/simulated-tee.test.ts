@@ -4,6 +4,7 @@ import { concat, hexlify, keccak256 } from 'ethers'
 import { parseQuote } from '../../../protocol/attestation/quote.ts'
 import { measurementOf, sdkReportData, signerReportData } from '../../../protocol/attestation/report-data.ts'
 import { createSimulatedPki, SimulatedPki } from '../../../protocol/attestation/simulated-tee.ts'
+import { read } from './evidence.ts'
 
 const reportData = new Uint8Array(64).fill(7)
 const now = new Date('2026-02-20T10:20:30.456Z')
@@ -114,5 +115,9 @@ describe('report data', () => {
     expect(of({ ...parts, rtMr: [part(9), part(3), part(4), part(9)] })).to.equal(of(parts))
     for (const other of [{ mrTd: part(9) }, { mrConfigId: part(9) }, { rtMr: parts.rtMr.with(1, part(9)) }, { rtMr: parts.rtMr.with(2, part(9)) }])
       expect(of({ ...parts, ...other } as typeof parts)).not.to.equal(of(parts))
+  })
+
+  it('an SGX quote has no measurement of a trust domain', () => {
+    expect(() => measurementOf(parseQuote(read('phala-dcap-qvl/sgx_quote')))).to.throw(TypeError, 'only a TDX quote')
   })
 })
