@@ -1,3 +1,4 @@
+import { fineTuningRows } from './gas/fine-tuning.ts'
 import { flowRows } from './gas/flow.ts'
 import { poraRows } from './gas/pora.ts'
 import { stakeRows } from './gas/stake.ts'
@@ -6,5 +7,5 @@ import type { Row } from './report.ts'
 export const about = 'gas of whole transactions through our proxies, next to the contracts of the public network'
 
 export async function rows(progress: (what: string) => void): Promise<Row[]> {
-  return [...(await flowRows(progress)), ...(await poraRows(progress)), ...(await stakeRows(progress))]
+  return [...(await flowRows(progress)), ...(await poraRows(progress)), ...(await stakeRows(progress)), ...(await fineTuningRows(progress))]
 }

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import {Bytes} from "@openzeppelin/contracts/utils/Bytes.sol";
 import {DataContract} from "../lib/DataContract.sol";
 import {Uuid} from "../lib/Uuid.sol";
 import {Deliverable, DeliverableState, DeliverableTerms, IFineTuningServing} from "./IFineTuningServing.sol";
 
-/// @notice Three slots; the fourth is written when something is paid.
+/// @notice Three slots; the fourth is written only where the user was late.
+// solhint-disable-next-line gas-struct-packing
 struct StoredDeliverable {
     bytes16 id;
     uint40 deliveredAt;
     uint88 fee;
     bytes32 root;
-    address signer;
-    uint40 acknowledgeBy;
-    uint40 handOverBy;
+    /// Until it is settled in full, its signer; from then on the contract whose code holds the signer (20 bytes) and the secret.
+    address signerOrData;
+    /// Until when the user can acknowledge alone, or the provider hand over what is owed.
+    uint40 dueBy;
     DeliverableState state;
-    /// Where the code is that holds the secret.
-    address secret;
-    uint88 paid;
+    /// Meant only while something is, or could still be, paid late.
+    uint88 penalty;
 }
 
 /// @notice The last deliverables of a provider to a user.
 struct Ring {
     /// Deliverables so far, those that made place included: number n is at n modulo the places.
-    uint64 count;
+    uint40 count;
     uint88 feeCeiling;
+    /// The last six bits of the id at each place: only where they match is it read.
+    uint128 tags;
     StoredDeliverable[20] places;
 }
 
@@ -32,9 +36,12 @@ using DeliverableRings for Ring global;
 using DeliverableRings for StoredDeliverable global;
 
 /// @title Deliverables of one provider to one user
-/// @dev They are found by looking at the newest first: the one in question is the newest nearly always, and an index of ids would cost a slot for each.
+/// @dev An index of ids would cost a slot for each: the tags, in a slot that is read anyway, do nearly as well.
 library DeliverableRings {
     uint256 internal constant PLACES = 20;
+    uint256 private constant SIGNER_LENGTH = 20;
+    uint256 private constant TAG_BITS = 6;
+    uint256 private constant TAG_MASK = 63;
 
     /// @dev A place for the deliverable `id`, with what was there before. Reverts PreviousDeliverableNotAcknowledged, DeliverableAlreadyExists,
     /// CannotEvictUnsettledDeliverable.
@@ -48,45 +55,39 @@ library DeliverableRings {
                 newest.state != DeliverableState.Delivered,
                 IFineTuningServing.PreviousDeliverableNotAcknowledged(Uuid.format(newest.id))
             );
-            require(!_has(ring, id), IFineTuningServing.DeliverableAlreadyExists(Uuid.format(id)));
+            (, bool isThere) = _look(ring, id);
+            require(!isThere, IFineTuningServing.DeliverableAlreadyExists(Uuid.format(id)));
         }
         if (evicts) {
             require(isSettled(free.state), IFineTuningServing.CannotEvictUnsettledDeliverable(Uuid.format(free.id)));
         }
-        ring.count = uint64(count + 1);
+        uint256 shift = (count % PLACES) * TAG_BITS;
+        uint256 tags = ring.tags & ~(TAG_MASK << shift);
+        (ring.count, ring.tags) = (uint40(count + 1), uint128(tags | (_tag(id) << shift)));
     }
 
-    /// @dev Overwrites what was there. The slot of what is paid is cleared only if it was written.
-    function deliver(
-        StoredDeliverable storage free,
-        bytes16 id,
-        uint256 fee,
-        bytes32 root,
-        address signer,
-        uint256 window
-    ) internal {
-        if (free.state != DeliverableState.None) (free.secret, free.paid) = (address(0), 0);
-        (free.id, free.deliveredAt, free.fee) = (id, uint40(block.timestamp), uint88(fee));
-        free.root = root;
-        (free.signer, free.acknowledgeBy) = (signer, uint40(block.timestamp + window));
-        (free.handOverBy, free.state) = (0, DeliverableState.Delivered);
+    function _tag(bytes16 id) private pure returns (uint256) {
+        return uint128(id) & TAG_MASK;
     }
 
-    function _has(Ring storage ring, bytes16 id) private view returns (bool) {
+    function _look(Ring storage ring, bytes16 id) private view returns (StoredDeliverable storage found, bool isThere) {
+        (uint256 tags, uint256 tag) = (ring.tags, _tag(id));
         (uint256 oldest, uint256 end) = span(ring);
-        for (uint256 i = end; i > oldest; --i) if (ring.places[(i - 1) % PLACES].id == id) return true;
-        return false;
+        found = ring.places[0];
+        // The newest is the one in question nearly always.
+        for (uint256 i = end; i > oldest; --i) {
+            uint256 position = (i - 1) % PLACES;
+            if ((tags >> (position * TAG_BITS)) & TAG_MASK != tag) continue;
+            found = ring.places[position];
+            if (found.id == id) return (found, true);
+        }
     }
 
     /// @dev Reverts DeliverableNotExists.
-    function find(Ring storage ring, string calldata text) internal view returns (StoredDeliverable storage) {
-        bytes16 id = Uuid.parse(text);
-        (uint256 oldest, uint256 end) = span(ring);
-        for (uint256 i = end; i > oldest; --i) {
-            StoredDeliverable storage found = ring.places[(i - 1) % PLACES];
-            if (found.id == id) return found;
-        }
-        revert IFineTuningServing.DeliverableNotExists(text);
+    function find(Ring storage ring, string calldata text) internal view returns (StoredDeliverable storage found) {
+        bool isThere;
+        (found, isThere) = _look(ring, Uuid.parse(text));
+        require(isThere, IFineTuningServing.DeliverableNotExists(text));
     }
 
     /// @dev Numbers of the deliverables that are kept: from the first up to, but without, the second.
@@ -104,35 +105,42 @@ library DeliverableRings {
 
     /// @dev In the shape of the public SDK.
     function show(StoredDeliverable storage stored) internal view returns (Deliverable memory) {
-        address secret = stored.secret;
+        DeliverableState state = stored.state;
         return
             Deliverable({
                 id: Uuid.format(stored.id),
                 modelRootHash: abi.encodePacked(stored.root),
-                encryptedSecret: secret == address(0) ? bytes("") : DataContract.read(secret),
-                acknowledged: isAcknowledged(stored.state),
+                encryptedSecret: state == DeliverableState.Settled
+                    ? Bytes.slice(DataContract.read(stored.signerOrData), SIGNER_LENGTH)
+                    : bytes(""),
+                acknowledged: isAcknowledged(state),
                 timestamp: stored.deliveredAt,
-                settled: isSettled(stored.state)
+                settled: isSettled(state)
             });
     }
 
-    function terms(StoredDeliverable storage stored) internal view returns (DeliverableTerms memory) {
-        bool owed = stored.state == DeliverableState.Owed;
-        return
-            DeliverableTerms({
-                state: stored.state,
-                fee: stored.fee,
-                paid: stored.paid,
-                held: owed ? rest(stored) : 0,
-                signer: stored.signer,
-                acknowledgeBy: stored.acknowledgeBy,
-                handOverBy: owed ? stored.handOverBy : 0
-            });
+    function terms(StoredDeliverable storage stored) internal view returns (DeliverableTerms memory shown) {
+        DeliverableState state = stored.state;
+        (shown.state, shown.fee) = (state, stored.fee);
+        shown.signer = stored.signerOrData;
+        if (state == DeliverableState.Delivered) shown.acknowledgeBy = stored.dueBy;
+        if (state == DeliverableState.Settled) {
+            shown.paid = shown.fee;
+            shown.signer = address(bytes20(DataContract.read(shown.signer)));
+        }
+        if (state == DeliverableState.Penalised || state == DeliverableState.Owed) shown.paid = stored.penalty;
+        if (state == DeliverableState.Owed) (shown.held, shown.handOverBy) = (rest(stored), stored.dueBy);
     }
 
-    /// @dev Wei of the fee that the provider did not get. While the secret is owed, that is what is held for it.
+    /// @dev Puts the secret beside the signer.
+    function settle(StoredDeliverable storage stored, bytes calldata secret) internal {
+        stored.signerOrData = DataContract.write(abi.encodePacked(stored.signerOrData, secret));
+        stored.state = DeliverableState.Settled;
+    }
+
+    /// @dev Wei of the fee that were not paid in time. While the secret is owed, that is what is held for it.
     function rest(StoredDeliverable storage stored) internal view returns (uint256) {
-        return stored.fee - stored.paid;
+        return stored.fee - stored.penalty;
     }
 
     function isAcknowledged(DeliverableState state) internal pure returns (bool) {

@@ -147,10 +147,6 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
 
     /// @inheritdoc IFineTuningServing
     function addDeliverable(address user, string calldata id, bytes calldata modelRootHash, uint256 fee) external {
-        require(serviceExists(msg.sender), ServiceNotExist(msg.sender));
-        _checkStake(msg.sender);
-        address signer = _signerOf(msg.sender);
-        require(_isAttested(signer, 0), SignerNotAttested(msg.sender, signer));
         _existing(user, msg.sender);
         require(modelRootHash.length == 32, InvalidRootHash(modelRootHash.length));
         require(fee <= AccountSlots.MAX_BALANCE, AmountTooLarge(fee, AccountSlots.MAX_BALANCE));
@@ -160,10 +156,12 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
 
         bytes16 uuid = Uuid.parse(id);
         (StoredDeliverable storage stored, bool evicts) = ring.place(uuid);
-        if (evicts) {
-            emit DeliverableEvicted(msg.sender, user, Uuid.format(stored.id), id, block.timestamp);
-        }
-        stored.deliver(uuid, fee, bytes32(modelRootHash), signer, acknowledgementWindow());
+        if (evicts) emit DeliverableEvicted(msg.sender, user, Uuid.format(stored.id), id, block.timestamp);
+        (stored.id, stored.deliveredAt, stored.fee) = (uuid, uint40(block.timestamp), uint88(fee));
+        stored.root = bytes32(modelRootHash);
+        stored.signerOrData = _signerOf(msg.sender);
+        stored.dueBy = uint40(block.timestamp + acknowledgementWindow());
+        stored.state = DeliverableState.Delivered;
         emit DeliverableAdded(user, msg.sender, id, modelRootHash, block.timestamp);
     }
 
@@ -214,8 +212,7 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
             paid = stored.fee;
             slot = _chargeAll(slot, verifierInput.user, msg.sender, paid);
         }
-        stored.state = DeliverableState.Settled;
-        (stored.secret, stored.paid) = (DataContract.write(verifierInput.encryptedSecret), stored.fee);
+        stored.settle(verifierInput.encryptedSecret);
         return (slot, paid);
     }
 
@@ -225,11 +222,11 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
         AccountSlot slot,
         VerifierInput calldata verifierInput
     ) private returns (AccountSlot, uint256 paid) {
-        uint256 acknowledgeBy = stored.acknowledgeBy;
+        uint256 acknowledgeBy = stored.dueBy;
         require(block.timestamp > acknowledgeBy, AcknowledgementPending(acknowledgeBy));
         require(verifierInput.encryptedSecret.length == 0, SecretShouldBeEmpty());
         (slot, paid) = _charge(slot, verifierInput.user, msg.sender, (stored.fee * PENALTY_PERCENTAGE) / 100);
-        (stored.state, stored.paid) = (DeliverableState.Penalised, uint88(paid));
+        (stored.state, stored.penalty) = (DeliverableState.Penalised, uint88(paid));
         return (slot, paid);
     }
 
@@ -259,7 +256,7 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
         // 0 for a signature that is none, and nobody's signer.
         (address signer, , ) = ECDSA.tryRecoverCalldata(digest, verifierInput.signature);
         require(
-            (signer == stored.signer || signer == _signerOf(msg.sender)) && _isAttested(signer, lockTime()),
+            (signer == stored.signerOrData || signer == _signerOf(msg.sender)) && _isAttested(signer, lockTime()),
             SignerNotAttested(msg.sender, signer)
         );
     }
@@ -300,7 +297,7 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
             AccountSlot slot = _chargeAll(_slotOf(msg.sender, provider), msg.sender, provider, stored.rest());
             _setSlot(msg.sender, provider, slot);
             stored.state = DeliverableState.Owed;
-            stored.handOverBy = uint40(block.timestamp + HAND_OVER_WINDOW);
+            stored.dueBy = uint40(block.timestamp + HAND_OVER_WINDOW);
             emit BalanceUpdated(msg.sender, provider, slot.balance(), slot.pending());
         }
         emit DeliverableAcknowledged(msg.sender, provider, id, block.timestamp);
@@ -309,7 +306,7 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
     /// @inheritdoc IFineTuningServing
     function reclaimDeliverable(address provider, string calldata id, address payable to) external {
         StoredDeliverable storage stored = _ring(msg.sender, provider).find(id);
-        uint256 handOverBy = stored.handOverBy;
+        uint256 handOverBy = stored.dueBy;
         require(stored.state == DeliverableState.Owed && block.timestamp > handOverBy, NotReclaimable(handOverBy));
         uint256 amount = stored.rest();
         stored.state = DeliverableState.Penalised;

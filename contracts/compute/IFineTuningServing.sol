@@ -119,7 +119,7 @@ struct DeliverableTerms {
     uint256 held;
     /// Whose signature is on the model's file.
     address signer;
-    /// Until when the provider cannot settle without the user.
+    /// Until when the provider cannot settle without the user; 0 unless it waits for her.
     uint256 acknowledgeBy;
     /// Until when the secret is due, after which the user can take back what is held; 0 if nothing is.
     uint256 handOverBy;
@@ -221,9 +221,9 @@ interface IFineTuningServing is IServingAccounts, IServingProviders {
     // ---- the provider
 
     /// @notice Delivers a model to `user` for `fee`: its encrypted file has the root `modelRootHash` (32 bytes) and is signed by the caller's
-    /// TEE signer. The previous one must be acknowledged or settled. `DELIVERABLES` are kept; the oldest makes place, if it is settled.
-    /// Reverts ServiceNotExist, InsufficientStake, SignerNotAttested, AccountNotExists, InvalidUuid, InvalidRootHash, AmountTooLarge, FeeAboveCeiling,
-    /// DeliverableAlreadyExists, PreviousDeliverableNotAcknowledged, CannotEvictUnsettledDeliverable.
+    /// TEE signer. The previous one must be acknowledged or settled. `DELIVERABLES` are kept; the oldest makes place, if it is settled. Whether the
+    /// signer is attested and the stake in place is asked when it is paid for. Reverts AccountNotExists, InvalidUuid, InvalidRootHash, AmountTooLarge,
+    /// FeeAboveCeiling, DeliverableAlreadyExists, PreviousDeliverableNotAcknowledged, CannotEvictUnsettledDeliverable.
     function addDeliverable(address user, string calldata id, bytes calldata modelRootHash, uint256 fee) external;
     /// @notice Pays the caller for a deliverable: the fee in full for the secret once the user acknowledged, or `penaltyPercentage` of it, as far as
     /// the account has it, when she did not and `acknowledgeBy` has passed; then without a secret. Reverts InsufficientStake, DeliverableNotExists,
