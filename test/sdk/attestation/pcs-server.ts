@@ -14,10 +14,11 @@ export interface PcsServerOptions {
   collateral: () => Collateral
   /** How the lists are sent: as Intel does (DER), as a PCCS does (hex), or as PEM. */
   lists?: 'der' | 'hex' | 'pem'
+  port?: number
 }
 
 /** Intel's PCS, version 4, with the answers recorded in a collateral. */
-export async function startPcsServer({ collateral, lists = 'der' }: PcsServerOptions): Promise<PcsServer> {
+export async function startPcsServer({ collateral, lists = 'der', port = 0 }: PcsServerOptions): Promise<PcsServer> {
   const app = fastify({ forceCloseConnections: true })
   const server: PcsServer = { url: '', asked: [], instead: new Map(), stop: () => app.close() }
   const list = (hex: string) => {
@@ -46,6 +47,6 @@ export async function startPcsServer({ collateral, lists = 'der' }: PcsServerOpt
     return list(collateral().pck_crl)
   })
   app.get('/sgx/certification/v4/rootcacrl', async (_, reply) => reply.type('application/pkix-crl').send(list(collateral().root_ca_crl)))
-  server.url = await app.listen({ port: 0, host: '127.0.0.1' })
+  server.url = await app.listen({ port, host: '127.0.0.1' })
   return server
 }

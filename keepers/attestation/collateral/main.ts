@@ -1,0 +1,4 @@
+import { runKeeper } from '../../runtime/run.ts'
+import { collateralKeeper } from './keeper.ts'
+
+await runKeeper(collateralKeeper)
