@@ -12,6 +12,9 @@ export interface ServiceUrls {
   storageIndexer?: string
   storageNodes?: string[]
   kv?: string
+  computeProviders?: { address: string; url: string }[]
+  tuningProvider?: { address: string; url: string }
+  gateway?: string
 }
 
 /** Appears whole, when everything answers. */

@@ -7,8 +7,8 @@ export function layout(folder: string) {
     journal: join(folder, 'chain.jsonl'),
     deployments: join(folder, 'deployments'),
     keepers: join(folder, 'keepers'),
-    /** The makers of the simulated enclaves of this network, and of no other. */
-    tee: join(folder, 'tee'),
+    /** The root of the simulated TEEs of this network, and of no other. */
+    tee: join(folder, 'tee', 'pki.json'),
     logs: join(folder, 'logs'),
     /** Tells others where everything is; there while the network is up. */
     devnet: join(folder, 'devnet.json'),

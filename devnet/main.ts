@@ -36,7 +36,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 async function showTour(file: DevnetFile): Promise<void> {
   // Imported late: the contracts' types are made by the build.
   const { tour } = await import('./tour.ts')
-  await tour(file, options.dir).catch((error: Error) => {
+  await tour(file, options.dir, options.only).catch((error: Error) => {
     if (endingSince === undefined) say(`the tour ended early: ${error.message}`)
   })
 }
@@ -45,7 +45,7 @@ try {
   const file = await network.start()
   console.log(overview(file))
   say(`ready in ${(performance.now() / 1000).toFixed(1)} s · state and logs in ${options.dir} · Ctrl-C stops`)
-  if (options.tour && options.only.includes('storage')) await showTour(file)
+  if (options.tour) await showTour(file)
 } catch (error) {
   await end(1, (error as Error).message)
 }

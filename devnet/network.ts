@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { lockFolder } from '../keepers/runtime/files.ts'
 import { build } from './build.ts'
+import type { Account } from './chain.ts'
 import type { ChainAnswer, ChainRequest } from './chain-process.ts'
 import { Child } from './child.ts'
 import { type DevnetFile, publish, withdraw } from './devnet-file.ts'
@@ -11,8 +12,9 @@ import type { Options } from './options.ts'
 import { requireFree } from './ports.ts'
 import { step } from './progress.ts'
 
-/** The account that deploys. Account 0 is kept for the compute contracts. */
+/** The account that deploys, and the one that creates the compute contracts and nothing else. */
 const DEPLOYER = 1
+const RESERVED = 0
 
 /** A network of this machine: a chain process and a process with all keepers, under one folder. */
 export class LocalNetwork {
@@ -34,7 +36,7 @@ export class LocalNetwork {
     const at = this.#layout
     this.#stops.push(lock(at.folder))
     withdraw(at.devnet)
-    if (reset) for (const path of [at.journal, at.deployments, at.keepers, at.logs]) rmSync(path, { recursive: true, force: true })
+    if (reset) for (const path of [at.journal, at.deployments, at.tee, at.keepers, at.logs]) rmSync(path, { recursive: true, force: true })
     // Addresses mean nothing on another chain.
     if (!existsSync(at.journal)) rmSync(at.deployments, { recursive: true, force: true })
     const ports = portsFrom(portBase)
@@ -47,8 +49,8 @@ export class LocalNetwork {
       step('database', async () => answered(await keepers.ask({ folder: at.keepers }))),
       step('codec and contracts built', () => build(this.#building.signal)),
     ])
-    const contracts = await step('contracts deployed', () => deployTo(chain.url, chain.accounts[DEPLOYER]!.privateKey, at.deployments))
-    const description = { rpcUrl: chain.url, accounts: chain.accounts, contracts, ports, folder: at.keepers, modules: only }
+    const contracts = await step('contracts deployed', () => deployTo(chain, at))
+    const description = { rpcUrl: chain.url, accounts: chain.accounts, contracts, ports, folder: at.keepers, simulatedTee: at.tee, modules: only }
     const { services } = await step('keepers ready', async () => answered(await keepers.ask({ description })))
 
     const file = { chain: { rpcUrl: chain.url, chainId: chain.chainId, accounts: chain.accounts }, contracts, services }
@@ -92,15 +94,17 @@ function answered<T extends object>(answer: T | { failure: string }): T {
 }
 
 /** Imported late: the contracts' types are made by the build. */
-async function deployTo(rpcUrl: string, privateKey: string, folder: string): Promise<Readonly<Record<string, string>>> {
+async function deployTo({ url, accounts }: { url: string; accounts: Account[] }, at: Layout): Promise<Readonly<Record<string, string>>> {
   const { deploy, openBook } = await import('../deploy/deploy.ts')
   const { connect } = await import('../deploy/networks.ts')
   const { PROFILES } = await import('../deploy/profiles.ts')
+  const { trustedTee } = await import('./trusted-tee.ts')
   const { Wallet } = await import('ethers')
-  const provider = connect(rpcUrl)
+  const provider = connect(url)
   try {
-    const signer = new Wallet(privateKey, provider)
-    return await deploy({ signer, profile: PROFILES.local!, book: await openBook(signer, folder) })
+    const wallet = (account: number) => new Wallet(accounts[account]!.privateKey, provider)
+    const signer = wallet(DEPLOYER)
+    return await deploy({ signer, reserved: wallet(RESERVED), profile: PROFILES.local!, book: await openBook(signer, at.deployments), tee: trustedTee(at.tee) })
   } finally {
     provider.destroy()
   }

@@ -6,14 +6,20 @@ import { deploy, openBook } from '../../deploy/deploy.ts'
 import { connect } from '../../deploy/networks.ts'
 import { PROFILES, type Profile } from '../../deploy/profiles.ts'
 import { type Account, type Chain, startChain } from '../../devnet/chain.ts'
+import type { ServiceUrls } from '../../devnet/devnet-file.ts'
 import { type KeeperNetwork, startKeepers } from '../../devnet/keeper-network.ts'
 import { freePortsFor } from '../../devnet/ports.ts'
+import { ACCOUNTS } from '../../devnet/services.ts'
+import { trustedTee } from '../../devnet/trusted-tee.ts'
 import { openBackend } from '../../keepers/runtime/keeper.ts'
 import { createLog } from '../../keepers/runtime/log.ts'
+import { type ComputeContracts, connectCompute } from '../../sdk/compute/contracts.ts'
 
 export interface NetworkOptions {
   /** Keepers of the storage module to run; by default two nodes, the indexer and the key-value store. None: `false`. */
   storage?: { nodes?: number; indexer?: boolean; kv?: boolean; miner?: boolean } | false
+  /** Keepers of the compute module to run; none by default. Without any, its contracts are not deployed either. */
+  compute?: { providers?: number; tuning?: boolean; gateway?: boolean; collateral?: boolean }
   /** What to deploy; the local profile by default. */
   profile?: Profile
   /** Seconds between idle blocks; 0, the default, mines for transactions only. Mining needs them. */
@@ -36,14 +42,27 @@ export interface Network {
   nodes: string[]
   indexer: string
   kv: string
+  /** Providers of inference that run. */
+  providers: { address: string; url: string; wallet: Wallet }[]
+  /** Of fine-tuning; where it runs. */
+  tuning: { address: string; url: string }
+  gateway: string
+  /** The marketplace to read; there only with `compute`. */
+  readonly compute: ComputeContracts
+  /** The marketplace to act in as somebody. */
+  computeAs(wallet: Wallet): ComputeContracts
   /** Stops one keeper ("storage/node/0", "storage/indexer", …), as if its machine went away, and starts it again on its state. */
   stopKeeper(name: string): Promise<void>
   startKeeper(name: string): Promise<void>
   stop(): Promise<void>
 }
 
+/** The local profile without what a test does not use. */
+const WITHOUT_COMPUTE: Profile = { access: PROFILES.local!.access, ...(PROFILES.local!.storage && { storage: PROFILES.local!.storage }) }
+
 export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
-  const { storage = {}, profile = PROFILES.local!, blockTime = 0, dataDir, logLevel = 'warn' } = options
+  const { storage = {}, compute, blockTime = 0, dataDir, logLevel = 'warn' } = options
+  const profile = options.profile ?? (compute ? PROFILES.local! : WITHOUT_COMPUTE)
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), 'perigee-network-'))
   const stops: (() => unknown)[] = dataDir ? [] : [() => rmSync(folder, { recursive: true, force: true })]
   const stop = async () => {
@@ -55,14 +74,22 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
     const provider = connect(chain.url)
     stops.push(() => provider.destroy())
     const wallet = (i: number) => new Wallet(chain.accounts[i]!.privateKey, provider)
-    const contracts = await deploy({ signer: wallet(1), profile, book: await openBook(wallet(1), join(folder, 'deployments')) })
+    const simulatedTee = join(folder, 'tee', 'pki.json')
+    const contracts = await deploy({
+      signer: wallet(1),
+      reserved: wallet(0),
+      profile,
+      book: await openBook(wallet(1), join(folder, 'deployments')),
+      ...(compute && { tee: trustedTee(simulatedTee) }),
+    })
 
-    const keepers = storage === false ? undefined : await storageKeepers({ chain, contracts, folder, storage, logLevel })
+    const keepers = storage || compute ? await runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, logLevel }) : undefined
     if (keepers) stops.push(() => keepers.stop())
     const running = () => {
       if (!keepers) throw new Error('this network runs no keepers')
       return keepers
     }
+    const urls: ServiceUrls = keepers?.urls ?? {}
     return {
       rpcUrl: chain.url,
       accounts: chain.accounts,
@@ -70,9 +97,16 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
       chain,
       provider,
       wallet,
-      nodes: keepers?.urls.storageNodes ?? [],
-      indexer: keepers?.urls.storageIndexer ?? '',
-      kv: keepers?.urls.kv ?? '',
+      nodes: urls.storageNodes ?? [],
+      indexer: urls.storageIndexer ?? '',
+      kv: urls.kv ?? '',
+      providers: (urls.computeProviders ?? []).map((at, i) => ({ ...at, wallet: wallet(ACCOUNTS.computeProviders[i]!) })),
+      tuning: urls.tuningProvider ?? { address: '', url: '' },
+      gateway: urls.gateway ?? '',
+      get compute() {
+        return connectCompute(contracts, provider)
+      },
+      computeAs: (signer) => connectCompute(contracts, signer),
       stopKeeper: async (name) => running().stopKeeper(name),
       startKeeper: async (name) => running().startKeeper(name),
       stop,
@@ -83,31 +117,48 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   }
 }
 
-interface StorageSetup {
+interface Setup {
   chain: Chain
   contracts: Readonly<Record<string, string>>
   folder: string
-  storage: Exclude<NetworkOptions['storage'], false | undefined>
+  simulatedTee: string
+  storage: NonNullable<NetworkOptions['storage']>
+  compute: NetworkOptions['compute']
   logLevel: string
 }
 
-async function storageKeepers({ chain, contracts, folder, storage, logLevel }: StorageSetup): Promise<KeeperNetwork> {
-  const { nodes = 2, indexer = true, kv = true, miner = false } = storage
+/** Names of the keepers that are left out. */
+function unwanted({ storage, compute }: Pick<Setup, 'storage' | 'compute'>): Set<string> {
+  const { indexer = true, kv = true, miner = false } = storage || {}
+  const { tuning = false, gateway = false, collateral = false } = compute ?? {}
+  const choices = {
+    'storage/indexer': indexer,
+    'storage/kv': kv,
+    'storage/miner': miner,
+    'compute/tuning': tuning,
+    'compute/gateway': gateway,
+    'attestation/collateral': collateral,
+  }
+  return new Set(Object.entries(choices).flatMap(([name, chosen]) => (chosen ? [] : [name])))
+}
+
+async function runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, logLevel }: Setup): Promise<KeeperNetwork> {
   // Keepers are told of each other before they start, so that the system can't be left to choose their ports.
-  const ports = await freePortsFor({ storageNodes: nodes })
-  const wanted = (name: string) => (indexer || name !== 'storage/indexer') && (kv || name !== 'storage/kv') && (miner || name !== 'storage/miner')
+  const ports = await freePortsFor({ storageNodes: (storage && storage.nodes) || 2, computeProviders: compute?.providers ?? 2 })
+  const left = unwanted({ storage, compute })
   const description = {
     rpcUrl: chain.url,
     accounts: chain.accounts,
     contracts,
     ports,
     folder: join(folder, 'keepers'),
-    modules: ['storage' as const],
+    simulatedTee,
+    modules: [...(storage ? ['storage' as const] : []), ...(compute ? ['compute' as const] : [])],
   }
   const log = createLog({ name: 'test', level: logLevel })
   const backend = await openBackend({ dataDir: description.folder, log })
   try {
-    const keepers = await startKeepers({ description, backend, log, wanted })
+    const keepers = await startKeepers({ description, backend, log, wanted: (name) => !left.has(name) })
     return {
       ...keepers,
       async stop() {

@@ -9,7 +9,8 @@ export function serviceParams(config: Config, { url, models, signer }: { url: st
   if (!model) throw new ConfigError(['the backend has no model to offer'])
   const { serviceType, verifiability, inputPrice, outputPrice, publicUrl, simulatedTee } = config
   const additionalInfo = {
-    TEEVerifier: simulatedTee === undefined ? 'dstack' : 'none-dev',
+    // The format of the evidence, which the public SDK looks at; the simulated one has it too, and is marked.
+    TEEVerifier: 'dstack',
     ...(simulatedTee !== undefined && { Simulated: true }),
     TargetSeparated: false,
     ProviderType: 'decentralized',

@@ -1,0 +1,54 @@
+import { join } from 'node:path'
+import { gateway } from '../keepers/compute/gateway/keeper.ts'
+import { computeProvider } from '../keepers/compute/provider/keeper.ts'
+import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
+import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
+
+/** Wei for a token in and out, of each provider: a gateway has something to choose. */
+const PRICES = [
+  { inputPrice: 10_000_000_000_000n, outputPrice: 20_000_000_000_000n },
+  { inputPrice: 15_000_000_000_000n, outputPrice: 30_000_000_000_000n },
+]
+
+/** Soon, so that whoever asks sees the provider paid, and at a price that is worth the gas. */
+const QUICK_SETTLEMENT = { settleMs: 500, settleAfterSeconds: 5, settleGasPercent: 100 }
+
+export function computeServices({ rpcUrl, accounts, contracts, ports, folder, simulatedTee, modules }: NetworkDescription): Service[] {
+  const key = (account: number) => ({ privateKey: accounts[account]!.privateKey })
+  const service = (name: string, definition: KeeperDefinition<any>, port: number, config: object, publish?: Service['publish']): Service => ({
+    name,
+    definition,
+    config: { rpcUrl, pollMs: 250, port, dataDir: join(folder, name.replaceAll('/', '-')), ...config },
+    ...(publish && { publish }),
+  })
+  const attested = (port: number) => ({ registry: contracts.TeeSignerRegistry, simulatedTee, autoRegister: true, publicUrl: localUrl(port) })
+  const [collateral, tuningPort, gatewayPort] = [ports.collateral[0]!, ports.computeTuning[0]!, ports.computeGateway[0]!]
+  return [
+    ...ports.computeProviders.map((port, i) =>
+      service(
+        `compute/provider/${i}`,
+        computeProvider,
+        port,
+        { inference: contracts.InferenceServing, ...attested(port), ...key(ACCOUNTS.computeProviders[i]!), ...PRICES[i], ...QUICK_SETTLEMENT, ...upstream(i) },
+        (urls, at) => {
+          urls.computeProviders = [...(urls.computeProviders ?? []), { address: accounts[ACCOUNTS.computeProviders[i]!]!.address, url: at }]
+        },
+      ),
+    ),
+    service(
+      'compute/gateway',
+      gateway,
+      gatewayPort,
+      { inference: contracts.InferenceServing, registry: contracts.TeeSignerRegistry, allowDevelopment: true, ...key(ACCOUNTS.computeGateway) },
+      (urls, at) => {
+        urls.gateway = at
+      },
+    ),
+  ]
+}
+
+/** The first provider serves the model behind UPSTREAM_URL, where there is one. */
+function upstream(provider: number): object {
+  const { UPSTREAM_URL: upstreamUrl, UPSTREAM_KEY: upstreamKey } = process.env
+  return provider === 0 && upstreamUrl ? { backend: 'upstream', upstreamUrl, ...(upstreamKey && { upstreamKey }) } : {}
+}
