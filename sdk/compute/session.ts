@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Signer } from 'ethers'
 import { SESSION_TOKEN_ID } from '../../protocol/compute/receipt.ts'
 import { createBearer } from '../../protocol/compute/session-token.ts'
+import { chainError } from '../contracts.ts'
 import type { ComputeContracts } from './contracts.ts'
 
 /** Milliseconds that a session made for one request lasts; providers admit a day at most. */
@@ -21,7 +22,9 @@ export async function bearerFor(
   signer: Signer,
   { tokenId = SESSION_TOKEN_ID, expiresAt }: BearerOptions = {},
 ): Promise<string> {
-  const { generation } = await inference.getAccount(await signer.getAddress(), provider)
+  const { generation } = await inference.getAccount(await signer.getAddress(), provider).catch((error) => {
+    throw chainError(`looking up the account at ${provider}`, error)
+  })
   const timestamp = Date.now()
   return createBearer(signer, {
     provider,

@@ -153,7 +153,7 @@ describe('sdk: compute', function () {
     assert.match(apiKeyOf(await bearerFor(market, provider.address, user, { tokenId: 5 })), /^app-sk-/)
 
     await limitKey(market, provider.address, 5, { models: ['another-model'] })
-    assert.match(await until(refused, 'the key may not ask this model'), /model/)
+    assert.match(await until(refused, 'the key may not ask this model'), /may not use/)
     await limitKey(market, provider.address, 5, { cap: 1n })
     assert.match(await until(refused, 'the key has no money left'), /cap|limit|spend/i)
     await limitKey(market, provider.address, 5, {})
