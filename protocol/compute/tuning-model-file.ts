@@ -43,7 +43,8 @@ export class ModelFileEncryption {
   constructor({ key, iv }: EncryptionOptions) {
     if (iv.length !== IV_LENGTH) throw new RangeError(`the IV has ${IV_LENGTH} bytes, not ${iv.length}`)
     this.#key = key
-    this.#iv = iv
+    // Copied: the slice of a Buffer would share its memory.
+    this.#iv = Uint8Array.from(iv)
   }
 
   /** Everything behind the header; holds no more than the piece it was given. */
@@ -109,7 +110,7 @@ export async function* decryptModelFile(
   for await (const part of parts(file)) {
     if (!header) {
       if (part.length < HEADER_LENGTH) throw new ModelFileError(`the file ends within its header, at byte ${part.length}`)
-      header = { signature: part.slice(0, SIGNATURE_LENGTH), iv: part.slice(SIGNATURE_LENGTH) }
+      header = { signature: part.slice(0, SIGNATURE_LENGTH), iv: Uint8Array.from(part.subarray(SIGNATURE_LENGTH)) }
       continue
     }
     if (part.length <= TAG_LENGTH) throw new ModelFileError('the file ends within a tag')

@@ -179,6 +179,13 @@ describe('the file of a model', function () {
     }
   })
 
+  it('given an IV in a Buffer, which shares its memory with what is sliced of it, then the header has it as it was', async () => {
+    const iv = Buffer.alloc(12, 200)
+    const file = await encrypt([Buffer.from('weights')], { iv })
+    expect(Buffer.from(file.subarray(65, 77)).equals(Buffer.alloc(12, 200))).to.equal(true)
+    expect(iv.equals(Buffer.alloc(12, 200))).to.equal(true)
+  })
+
   it('given any one byte changed, cut off or added, or another key or signer, then it is refused', async () => {
     const key = getBytes(`0x${modelFile.aesKey}`)
     const file = await encrypt([Buffer.from('some weights')], { iv: new Uint8Array(12).fill(3) })
