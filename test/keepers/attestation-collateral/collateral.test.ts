@@ -14,8 +14,8 @@ import { ensureRegistered } from '../../../sdk/attestation/register.ts'
 import { type PcsServer, startPcsServer } from '../../sdk/attestation/pcs-server.ts'
 import { type AttestationChain, startAttestationChain } from '../../support/attestation.ts'
 import { newDataDir } from '../../support/data-dir.ts'
+import { startRpcProxy } from '../../support/rpc-proxy.ts'
 import { eventually, rememberingLog } from '../runtime/quiet.ts'
-import { startRpcProxy } from './rpc-proxy.ts'
 
 const DAY = 86_400
 const FMSPC = 'de0000000000'

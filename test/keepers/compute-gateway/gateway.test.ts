@@ -5,6 +5,7 @@ import type { Decision } from '../../../keepers/compute/gateway/decisions.ts'
 import { type Backend, openBackend } from '../../../keepers/runtime/keeper.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
 import type { AttestationChain } from '../../support/attestation.ts'
+import { startRpcProxy } from '../../support/rpc-proxy.ts'
 import { eventually } from '../runtime/quiet.ts'
 import { type RunningGateway, registerService, startGateway, startMarketplace } from './marketplace.ts'
 import { breakOffAfter, CHUNKS, type OpenAiServer, startOpenAiServer } from './openai-server.ts'
@@ -368,6 +369,19 @@ describe('gateway', function () {
     await closed.promise
     await eventually('it is written down', async () => (await decisionOf(response)).outcome === 'cancelled')
     expect(dear.received).to.deep.equal([])
+  })
+
+  it('given an endpoint that goes away, then it answers on by what it knew, says so, and is ready again when it is back', async () => {
+    const proxy = await startRpcProxy(chain.chain.url)
+    await start({ rpcUrl: proxy.url })
+    await proxy.down()
+    await eventually('it says so', async () => ((await running!.keeper.ready()) ?? '').includes("the services can't be read"))
+    expect(await content(await post(chat))).to.equal('cheap')
+    await proxy.up()
+    await eventually('it is ready again', async () => (await running!.keeper.ready()) === undefined)
+    await running!.stop()
+    running = undefined
+    await proxy.down()
   })
 
   it('given metrics, then they say how each provider does', async () => {
