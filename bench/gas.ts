@@ -1,3 +1,4 @@
+import { computeRows } from './gas/compute.ts'
 import { fineTuningRows } from './gas/fine-tuning.ts'
 import { flowRows } from './gas/flow.ts'
 import { poraRows } from './gas/pora.ts'
@@ -7,5 +8,11 @@ import type { Row } from './report.ts'
 export const about = 'gas of whole transactions through our proxies, next to the contracts of the public network'
 
 export async function rows(progress: (what: string) => void): Promise<Row[]> {
-  return [...(await flowRows(progress)), ...(await poraRows(progress)), ...(await stakeRows(progress)), ...(await fineTuningRows(progress))]
+  return [
+    ...(await flowRows(progress)),
+    ...(await poraRows(progress)),
+    ...(await stakeRows(progress)),
+    ...(await computeRows(progress)),
+    ...(await fineTuningRows(progress)),
+  ]
 }

@@ -1,13 +1,14 @@
 import { getCreateAddress, type Interface, type Signer, ZeroAddress } from 'ethers'
 import {
   type AccessManager,
+  ERC1967Proxy__factory,
   FineTuningServing__factory,
   InferenceServing__factory,
   LedgerManager__factory,
   ReceiptDisputes__factory,
 } from '../typechain-types/index.ts'
 import { allow } from './access.ts'
-import { type Deployer, type GroupMember, IMPLEMENTATION, proxy } from './deployer.ts'
+import { type Deployer, type GroupMember, IMPLEMENTATION } from './deployer.ts'
 
 export interface ComputeParameters {
   /** Seconds between asking money back and collecting it: the time providers have to charge what they served. */
@@ -26,57 +27,75 @@ const SERVICES = {
   FineTuningServing: { factory: FineTuningServing__factory, registered: ['fine-tuning', 'v1.0', 'Models tuned by attested providers'] },
 } as const
 
+/** Addresses by the names of the address book. */
+type Addresses = Record<string, string>
+
+/** A contract behind a proxy: its implementation, that one's constructor arguments, and the call that initialises the proxy. */
+interface Upgradeable {
+  name: string
+  factory: GroupMember['factory']
+  args: (addresses: Addresses) => unknown[]
+  initialize: (addresses: Addresses) => string
+}
+
 /**
  * The ledger of users, the services that sell inference and tuned models, and the arbiter of their providers' stake. With `reserved`, an account that
  * never sent anything, the proxies are created from it, at the addresses that the public client presets.
  */
-export async function deployCompute(deployer: Deployer, manager: AccessManager, parameters: ComputeParameters, reserved?: Signer): Promise<void> {
+export async function deployCompute(deployer: Deployer, manager: AccessManager, { lockTime }: ComputeParameters, reserved?: Signer): Promise<void> {
   const authority = await manager.getAddress()
   const bonds = deployer.book.get('Bonds')
   const registry = deployer.book.find('TeeSignerRegistry') ?? ZeroAddress
   const ledger: Upgradeable = {
     name: 'LedgerManager',
     factory: new LedgerManager__factory(),
+    args: () => [],
     initialize: () => LedgerManager__factory.createInterface().encodeFunctionData('initialize', [authority]),
   }
-  const services = Object.entries(SERVICES).map(([name, { factory }]): Upgradeable => {
-    const initialize = ({ LedgerManager, ReceiptDisputes }: Record<string, string>) =>
-      factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, registry, bonds, ReceiptDisputes!, parameters.lockTime])
-    return { name, factory: new factory(), initialize }
-  })
+  const inference: Upgradeable = {
+    name: 'InferenceServing',
+    factory: new InferenceServing__factory(),
+    args: ({ ReceiptDisputes }) => [registry, bonds, ReceiptDisputes],
+    initialize: ({ LedgerManager }) => InferenceServing__factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, lockTime]),
+  }
+  const tuning: Upgradeable = {
+    name: 'FineTuningServing',
+    factory: new FineTuningServing__factory(),
+    args: () => [],
+    initialize: ({ LedgerManager, ReceiptDisputes }) =>
+      FineTuningServing__factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, registry, bonds, ReceiptDisputes!, lockTime]),
+  }
   const disputes: GroupMember = {
     name: 'ReceiptDisputes',
     factory: new ReceiptDisputes__factory(),
     args: ({ InferenceServing }) => [InferenceServing, bonds],
   }
-  if (reserved) await deployAtPreset(deployer, reserved, [ledger, ...services], disputes)
-  else await deployAnywhere(deployer, [ledger, ...services], disputes)
+  const contracts = [ledger, inference, tuning]
+  if (reserved) await deployAtPreset(deployer, reserved, contracts, disputes)
+  else await deployer.group([disputes, ...contracts.flatMap((contract) => behindProxy(contract))])
   await permit(deployer, manager)
   for (const [name, { registered }] of Object.entries(SERVICES)) await register(deployer, name, registered)
 }
 
-interface Upgradeable {
-  name: string
-  factory: GroupMember['factory']
-  /** Call data, given the addresses of all. */
-  initialize: (addresses: Record<string, string>) => string
-}
-
-async function deployAnywhere(deployer: Deployer, contracts: Upgradeable[], disputes: GroupMember): Promise<void> {
-  const members: GroupMember[] = []
-  for (const { name, factory, initialize } of contracts) members.push(proxy(name, await deployer.implementation(name, factory), initialize))
-  await deployer.group([...members, disputes])
+/** The implementation, and the proxy that is initialised in the transaction that creates it. */
+function behindProxy({ name, factory, args, initialize }: Upgradeable): [GroupMember, GroupMember] {
+  const implementation = `${name}${IMPLEMENTATION}`
+  return [
+    { name: implementation, factory, args },
+    { name, factory: new ERC1967Proxy__factory(), args: (addresses) => [addresses[implementation], initialize(addresses)] },
+  ]
 }
 
 async function deployAtPreset(deployer: Deployer, reserved: Signer, contracts: Upgradeable[], disputes: GroupMember): Promise<void> {
   const from = await reserved.getAddress()
-  const addresses = Object.fromEntries(Object.entries(PRESET_NONCES).map(([name, nonce]) => [name, getCreateAddress({ from, nonce })]))
-  addresses.ReceiptDisputes = await deployer.contract(disputes.name, disputes.factory, disputes.args(addresses))
-  for (const { name, factory, initialize } of contracts) {
-    const nonce = PRESET_NONCES[name]!
-    const implementation = await deployer.contractAt(reserved, nonce - 1, `${name}${IMPLEMENTATION}`, factory, [])
-    const member = proxy(name, implementation, initialize)
-    await deployer.contractAt(reserved, nonce, name, member.factory, member.args(addresses))
+  const addresses: Addresses = {}
+  for (const [name, nonce] of Object.entries(PRESET_NONCES)) addresses[name] = getCreateAddress({ from, nonce })
+  addresses[disputes.name] = await deployer.contract(disputes.name, disputes.factory, disputes.args(addresses))
+  for (const contract of contracts) {
+    const [implementation, proxied] = behindProxy(contract)
+    const nonce = PRESET_NONCES[contract.name]!
+    addresses[implementation.name] = await deployer.contractAt(reserved, nonce - 1, implementation.name, implementation.factory, implementation.args(addresses))
+    await deployer.contractAt(reserved, nonce, proxied.name, proxied.factory, proxied.args(addresses))
   }
 }
 

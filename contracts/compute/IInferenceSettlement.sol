@@ -32,6 +32,7 @@ interface IInferenceSettlement {
     error NoSettlementsProvided();
     error TooManySettlements(uint256 count, uint256 max);
     error NonceNotNew(address provider, uint64 nonce, uint64 last);
+    /// Too far beyond the last, or above 2^48 - 1.
     error NonceTooLarge(uint64 nonce, uint64 max);
 
     /// @notice Charges users for what a batch of receipts says. Anyone may send it: the signature says whose it is. An item is
@@ -55,7 +56,7 @@ interface IInferenceSettlement {
     ) external view returns (bytes32);
     /// @notice The last nonce that was settled.
     function lastNonce(address provider) external view returns (uint64);
-    /// @notice Whether the batch was settled within the last week, or in any case within two: then it can be disputed.
+    /// @notice Whether the batch was settled, and not skipped, within the last week, or in any case within two: then it can be disputed.
     function isDisputable(address provider, uint64 nonce) external view returns (bool);
 
     /// @notice Limits what `provider` can settle from the caller's sub-account in a day (UTC); 0 = no limit. To raise or lift it takes effect at once;

@@ -52,10 +52,10 @@ abstract contract InferencePrices is IInferencePrices, ServingAccounts {
         emit PriceAnnounced(provider, version, inputPrice, outputPrice, effectiveAt);
     }
 
-    /// @dev Whether what was used under `price` may be charged now: it took effect, and was not superseded longer than `grace` seconds ago.
-    function _isChargeable(Price memory price, uint256 grace) internal view returns (bool) {
+    /// @dev Whether what was used under `price` may be charged now: it took effect, and was not superseded longer than a lock time ago.
+    function _isChargeable(Price memory price) internal view returns (bool) {
         if (price.effectiveAt == 0 || price.effectiveAt > block.timestamp) return false;
-        return price.until == 0 || price.until + grace > block.timestamp;
+        return price.until == 0 || price.until > block.timestamp || price.until + lockTime() > block.timestamp;
     }
 
     function _pricesStorage() private pure returns (InferencePricesStorage storage $) {

@@ -2,6 +2,8 @@
 pragma solidity ^0.8.37;
 
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
+import {ITeeSignerRegistry} from "../attestation/ITeeSignerRegistry.sol";
+import {IBonds} from "../stake/IBonds.sol";
 import {AccountSlot} from "./AccountSlot.sol";
 import {Account, IInferenceServing, Service, ServiceParams, TEESettlementData} from "./IInferenceServing.sol";
 import {InferenceKeys} from "./InferenceKeys.sol";
@@ -27,29 +29,32 @@ contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKe
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.InferenceServing"));
 
+    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
+    ITeeSignerRegistry private immutable REGISTRY;
+    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
+    IBonds private immutable BONDS;
+    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
+    address private immutable ARBITER;
+
+    /// @param registry the TeeSignerRegistry; none: every signer counts that a provider names
+    /// @param bonds holds the providers' stake
+    /// @param arbiter may take it for the faults of a provider
     /// @custom:oz-upgrades-unsafe-allow constructor
-    constructor() {
+    constructor(address registry, address bonds, address arbiter) {
+        require(bonds != address(0) && arbiter != address(0), InvalidAddress(address(0)));
+        REGISTRY = ITeeSignerRegistry(registry);
+        BONDS = IBonds(bonds);
+        ARBITER = arbiter;
         _disableInitializers();
     }
 
     /// @notice To be called in the deployment transaction of the proxy.
     /// @param authority the AccessManager
     /// @param ledger the LedgerManager
-    /// @param registry the TeeSignerRegistry; none: every signer counts that a provider names
-    /// @param bonds holds the providers' stake
-    /// @param arbiter may take it for the faults of a provider
     /// @param lockTime_ seconds between asking money back and collecting it
-    function initialize(
-        address authority,
-        address ledger,
-        address registry,
-        address bonds,
-        address arbiter,
-        uint256 lockTime_
-    ) external initializer {
+    function initialize(address authority, address ledger, uint256 lockTime_) external initializer {
         require(authority != address(0), InvalidAddress(authority));
         __AccessManaged_init(authority);
-        __ServingProviders_init(registry, bonds, arbiter);
         __ServingAccounts_init(ledger, lockTime_);
     }
 
@@ -156,6 +161,18 @@ contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKe
     }
 
     // ----
+
+    function _registry() internal view override returns (ITeeSignerRegistry) {
+        return REGISTRY;
+    }
+
+    function _bonds() internal view override returns (IBonds) {
+        return BONDS;
+    }
+
+    function _arbiter() internal view override returns (address) {
+        return ARBITER;
+    }
 
     function _authorizeUpgrade(address) internal override restricted {}
 

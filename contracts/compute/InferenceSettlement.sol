@@ -6,6 +6,7 @@ pragma solidity ^0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {AccountSlot, AccountSlots} from "./AccountSlot.sol";
 import {IInferenceSettlement, Outcome} from "./IInferenceSettlement.sol";
 import {Price} from "./IInferencePrices.sol";
@@ -41,7 +42,6 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
     struct Run {
         address provider;
         uint256 nonce;
-        uint256 grace;
         uint256 total;
         uint256 version;
         Price price;
@@ -52,13 +52,15 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
     struct InferenceSettlementStorage {
         mapping(address provider => Book) books;
         mapping(address provider => uint256 nonce) olderMark;
-        mapping(address provider => mapping(uint256 nonceWord => uint256 bits)) settled;
+        mapping(address provider => mapping(uint256 nonceWord => uint256 bits)) skipped;
         mapping(address provider => mapping(address user => Ceiling)) ceilings;
         mapping(address provider => mapping(address user => NextCeiling)) nextCeilings;
     }
 
     /// @notice Items of a batch.
     uint256 public constant MAX_SETTLEMENTS = 500;
+    /// @notice How far a nonce can be beyond the last.
+    uint256 public constant MAX_NONCE_STEP = 256;
     /// @notice Days for which a batch can be disputed, at least; in any case not after twice as many.
     uint256 public constant DISPUTE_DAYS = 7;
 
@@ -90,8 +92,8 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
         (address signer, ECDSA.RecoverError problem, ) = ECDSA.tryRecover(digest, signature);
         require(problem == ECDSA.RecoverError.NoError, InvalidTEESignature("not a signature"));
         Run memory run;
-        (run.provider, run.nonce, run.grace) = (provider, nonce, lockTime());
-        _checkSigner(provider, signer, run.grace);
+        (run.provider, run.nonce) = (provider, nonce);
+        _checkSettler(provider, signer);
         _checkStake(provider);
 
         uint128[] memory charged;
@@ -100,12 +102,22 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
         emit BatchSettled(provider, nonce, requestsHash, items, charged, outcomes);
     }
 
+    /// The signer's registration may have expired up to a lock time ago: what it signed before is not lost.
+    function _checkSettler(address provider, address signer) private view {
+        uint256 until = _attestedUntil(signer);
+        // The lock time is read only where it matters.
+        bool attested = until > block.timestamp || (until != 0 && until + lockTime() > block.timestamp);
+        require(attested && signerUntil(provider, signer) >= block.timestamp, SignerNotAttested(provider, signer));
+    }
+
     /// Advances the book of `provider`.
     function _record(address provider, uint64 nonce, uint256 total) private {
         InferenceSettlementStorage storage $ = _settlementStorage();
         Book memory book = $.books[provider];
         require(nonce > book.lastNonce, NonceNotNew(provider, nonce, book.lastNonce));
-        require(nonce <= AccountSlots.MAX_NONCE, NonceTooLarge(nonce, uint64(AccountSlots.MAX_NONCE)));
+        uint256 most = Math.min(uint256(book.lastNonce) + MAX_NONCE_STEP, AccountSlots.MAX_NONCE);
+        require(nonce <= most, NonceTooLarge(nonce, uint64(most)));
+        for (uint256 n = uint256(book.lastNonce) + 1; n < nonce; ++n) $.skipped[provider][n >> 8] |= 1 << (n & 0xff);
         uint256 today = block.timestamp / 1 days;
         if (today > book.markDay + DISPUTE_DAYS) {
             $.olderMark[provider] = book.markNonce;
@@ -116,7 +128,6 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
         // At most MAX_SETTLEMENTS balances; a provider that earned 2^96 wei withdraws first.
         book.earnings += uint96(total);
         $.books[provider] = book;
-        $.settled[provider][nonce >> 8] |= 1 << (nonce & 0xff);
     }
 
     function _settleItems(
@@ -143,7 +154,7 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
         if (uint16(item) != run.version) {
             run.version = uint16(item);
             run.price = priceOf(run.provider, uint16(item));
-            run.chargeable = _isChargeable(run.price, run.grace);
+            run.chargeable = _isChargeable(run.price);
         }
         if (!run.chargeable) return (0, Outcome.PriceNotInForce);
         address user = address(uint160(item >> 96));
@@ -178,8 +189,8 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
     /// @inheritdoc IInferenceSettlement
     function isDisputable(address provider, uint64 nonce) external view returns (bool) {
         InferenceSettlementStorage storage $ = _settlementStorage();
-        if (($.settled[provider][nonce >> 8] >> (nonce & 0xff)) & 1 == 0) return false;
         Book memory book = $.books[provider];
+        if (nonce > book.lastNonce || ($.skipped[provider][nonce >> 8] >> (nonce & 0xff)) & 1 == 1) return false;
         uint256 today = block.timestamp / 1 days;
         if (today > book.lastDay + DISPUTE_DAYS) return false;
         return nonce > (today > book.markDay + DISPUTE_DAYS ? book.markNonce : $.olderMark[provider]);

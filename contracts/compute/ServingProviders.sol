@@ -107,7 +107,7 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
 
     function _bond(address provider) private {
         if (msg.value != 0) {
-            _providersStorage().bonds.bond{value: msg.value}(provider, _arbiters(), BOND_DELAY);
+            _bonds().bond{value: msg.value}(provider, _arbiters(), BOND_DELAY);
             emit ProviderStaked(provider, msg.value);
         }
         _checkStake(provider);
@@ -170,20 +170,38 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
     }
 
     function _isAttested(address signer, uint256 grace) internal view returns (bool) {
-        if (signer == address(0)) return false;
-        ITeeSignerRegistry registry = _providersStorage().registry;
-        if (address(registry) == address(0)) return true;
-        uint256 until = registry.attestedUntil(signer);
-        return until != 0 && until + grace > block.timestamp;
+        uint256 until = _attestedUntil(signer);
+        return until > block.timestamp || (until != 0 && until + grace > block.timestamp);
+    }
+
+    /// @dev 0 for one that never was attested or was revoked.
+    function _attestedUntil(address signer) internal view returns (uint256) {
+        if (signer == address(0)) return 0;
+        ITeeSignerRegistry registry = _registry();
+        return address(registry) == address(0) ? type(uint256).max : registry.attestedUntil(signer);
     }
 
     function _stakeOf(address provider) private view returns (uint256) {
-        return _providersStorage().bonds.bonded(bondOf(provider));
+        return _bonds().bonded(bondOf(provider));
     }
 
     function _arbiters() private view returns (address[] memory arbiters) {
         arbiters = new address[](1);
-        arbiters[0] = _providersStorage().arbiter;
+        arbiters[0] = _arbiter();
+    }
+
+    // ---- whom to ask; a contract that asks at every use overrides these with what is part of its code
+
+    function _registry() internal view virtual returns (ITeeSignerRegistry) {
+        return _providersStorage().registry;
+    }
+
+    function _bonds() internal view virtual returns (IBonds) {
+        return _providersStorage().bonds;
+    }
+
+    function _arbiter() internal view virtual returns (address) {
+        return _providersStorage().arbiter;
     }
 
     /// @dev Seconds for which a signer counts after another took its place.

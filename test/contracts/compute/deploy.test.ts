@@ -77,7 +77,7 @@ describe('Deployment of the compute contracts', () => {
 
   it('checks what the contracts are initialised with', async () => {
     const { ethers } = await network.create()
-    const { governor, book, bonds, disputes, ledger, serving } = await deployCompute(ethers)
+    const { governor, book, ledger, serving } = await deployCompute(ethers)
     const proxies = await ethers.getContractFactory('ERC1967Proxy')
     const create = (name: string, data: string): Promise<ContractTransactionResponse> =>
       proxies.deploy(book.get(`${name}.implementation`), data) as unknown as Promise<ContractTransactionResponse>
@@ -85,14 +85,21 @@ describe('Deployment of the compute contracts', () => {
       ledger,
       'ZeroAddressNotAllowed',
     )
-    const good = [governor, ledger, ZeroAddress, bonds, disputes, LOCK_TIME] as const
-    const addresses = await Promise.all(good.map(async (each) => (typeof each === 'object' ? await each.getAddress() : each)))
-    for (const missing of [0, 1, 3, 4]) {
-      const data = InferenceServing__factory.createInterface().encodeFunctionData('initialize', addresses.with(missing, ZeroAddress) as never)
-      await expect(create('InferenceServing', data), `argument ${missing}`).to.be.revertedWithCustomError(serving, 'InvalidAddress').withArgs(ZeroAddress)
-    }
+    const [authority, at] = [await governor.getAddress(), await ledger.getAddress()]
+    for (const args of [
+      [ZeroAddress, at, LOCK_TIME],
+      [authority, ZeroAddress, LOCK_TIME],
+    ] as const)
+      await expect(create('InferenceServing', serving.interface.encodeFunctionData('initialize', [...args])))
+        .to.be.revertedWithCustomError(serving, 'InvalidAddress')
+        .withArgs(ZeroAddress)
+    for (const [peer, arbiter] of [
+      [ZeroAddress, authority],
+      [authority, ZeroAddress],
+    ] as const)
+      await expect(new InferenceServing__factory(governor).deploy(ZeroAddress, peer, arbiter)).to.be.revertedWithCustomError(serving, 'InvalidAddress')
     for (const lockTime of [3599, 7 * 86_400 + 1]) {
-      const data = InferenceServing__factory.createInterface().encodeFunctionData('initialize', (addresses as unknown[]).with(5, lockTime) as never)
+      const data = serving.interface.encodeFunctionData('initialize', [authority, at, lockTime])
       await expect(create('InferenceServing', data)).to.be.revertedWithCustomError(serving, 'LockTimeOutOfRange')
     }
   })
