@@ -52,25 +52,20 @@ export async function deployCompute(deployer: Deployer, manager: AccessManager, 
     args: () => [],
     initialize: () => LedgerManager__factory.createInterface().encodeFunctionData('initialize', [authority]),
   }
-  const inference: Upgradeable = {
-    name: 'InferenceServing',
-    factory: new InferenceServing__factory(),
-    args: ({ ReceiptDisputes }) => [registry, bonds, ReceiptDisputes],
-    initialize: ({ LedgerManager }) => InferenceServing__factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, lockTime]),
-  }
-  const tuning: Upgradeable = {
-    name: 'FineTuningServing',
-    factory: new FineTuningServing__factory(),
-    args: () => [],
-    initialize: ({ LedgerManager, ReceiptDisputes }) =>
-      FineTuningServing__factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, registry, bonds, ReceiptDisputes!, lockTime]),
-  }
+  const services = Object.entries(SERVICES).map(
+    ([name, { factory }]): Upgradeable => ({
+      name,
+      factory: new factory(),
+      args: ({ ReceiptDisputes }) => [registry, bonds, ReceiptDisputes],
+      initialize: ({ LedgerManager }) => factory.createInterface().encodeFunctionData('initialize', [authority, LedgerManager!, lockTime]),
+    }),
+  )
   const disputes: GroupMember = {
     name: 'ReceiptDisputes',
     factory: new ReceiptDisputes__factory(),
     args: ({ InferenceServing }) => [InferenceServing, bonds],
   }
-  const contracts = [ledger, inference, tuning]
+  const contracts = [ledger, ...services]
   if (reserved) await deployAtPreset(deployer, reserved, contracts, disputes)
   else await deployer.group([disputes, ...contracts.flatMap((contract) => behindProxy(contract))])
   await permit(deployer, manager)

@@ -22,6 +22,7 @@ import {
     VerifierInput
 } from "./IFineTuningServing.sol";
 import {ServingAccounts} from "./ServingAccounts.sol";
+import {ServingProviders} from "./ServingProviders.sol";
 
 /// @title Fine-tuning: services, delivered models and their settlement
 /// @dev The balance is the sum of all sub-accounts, of all earnings, and of what is held for secrets that are owed.
@@ -62,29 +63,21 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.FineTuningServing"));
     // solhint-enable gas-small-strings
 
+    /// @param registry the TeeSignerRegistry; none: every signer counts that a provider names
+    /// @param bonds holds the providers' stake
+    /// @param arbiter may take it for the faults of a provider
     /// @custom:oz-upgrades-unsafe-allow constructor
-    constructor() {
+    constructor(address registry, address bonds, address arbiter) ServingProviders(registry, bonds, arbiter) {
         _disableInitializers();
     }
 
     /// @notice To be called in the deployment transaction of the proxy.
     /// @param authority the AccessManager
     /// @param ledger moves users' money in and out
-    /// @param registry who is attested; none: every signer counts that a provider names
-    /// @param bonds holds the stake
-    /// @param arbiter may take it
     /// @param lockTime_ seconds between asking money back and collecting it
-    function initialize(
-        address authority,
-        address ledger,
-        address registry,
-        address bonds,
-        address arbiter,
-        uint256 lockTime_
-    ) external initializer {
+    function initialize(address authority, address ledger, uint256 lockTime_) external initializer {
         require(authority != address(0), InvalidAddress(authority));
         __AccessManaged_init(authority);
-        __ServingProviders_init(registry, bonds, arbiter);
         __ServingAccounts_init(ledger, lockTime_);
     }
 

@@ -2,13 +2,12 @@
 pragma solidity ^0.8.37;
 
 import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeable.sol";
-import {ITeeSignerRegistry} from "../attestation/ITeeSignerRegistry.sol";
-import {IBonds} from "../stake/IBonds.sol";
 import {AccountSlot} from "./AccountSlot.sol";
 import {Account, IInferenceServing, Service, ServiceParams, TEESettlementData} from "./IInferenceServing.sol";
 import {InferenceKeys} from "./InferenceKeys.sol";
 import {InferenceSettlement} from "./InferenceSettlement.sol";
 import {Price} from "./IInferencePrices.sol";
+import {ServingProviders} from "./ServingProviders.sol";
 
 /// @title Inference
 /// @notice Behind a proxy, as its API will grow. Its balance is the sum of all sub-accounts and of all earnings.
@@ -29,22 +28,11 @@ contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKe
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.InferenceServing"));
 
-    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
-    ITeeSignerRegistry private immutable REGISTRY;
-    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
-    IBonds private immutable BONDS;
-    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
-    address private immutable ARBITER;
-
     /// @param registry the TeeSignerRegistry; none: every signer counts that a provider names
     /// @param bonds holds the providers' stake
     /// @param arbiter may take it for the faults of a provider
     /// @custom:oz-upgrades-unsafe-allow constructor
-    constructor(address registry, address bonds, address arbiter) {
-        require(bonds != address(0) && arbiter != address(0), InvalidAddress(address(0)));
-        REGISTRY = ITeeSignerRegistry(registry);
-        BONDS = IBonds(bonds);
-        ARBITER = arbiter;
+    constructor(address registry, address bonds, address arbiter) ServingProviders(registry, bonds, arbiter) {
         _disableInitializers();
     }
 
@@ -161,18 +149,6 @@ contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKe
     }
 
     // ----
-
-    function _registry() internal view override returns (ITeeSignerRegistry) {
-        return REGISTRY;
-    }
-
-    function _bonds() internal view override returns (IBonds) {
-        return BONDS;
-    }
-
-    function _arbiter() internal view override returns (address) {
-        return ARBITER;
-    }
 
     function _authorizeUpgrade(address) internal override restricted {}
 

@@ -24,9 +24,6 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
 
     /// @custom:storage-location erc7201:perigee.storage.ServingProviders
     struct ServingProvidersStorage {
-        ITeeSignerRegistry registry;
-        IBonds bonds;
-        address arbiter;
         address[] numbered;
         address[] services;
         mapping(address provider => Provider) providers;
@@ -42,20 +39,28 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
 
     bytes32 private constant STORAGE = bytes32(erc7201("perigee.storage.ServingProviders"));
 
-    /// Money comes through functions that say whose it is.
-    receive() external payable {
-        revert DirectDepositsDisabled();
-    }
+    // Asked at every settlement: code is cheaper to read than storage.
+    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
+    ITeeSignerRegistry private immutable _registry;
+    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
+    IBonds private immutable _bonds;
+    /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
+    address private immutable _arbiter;
 
     /// @param registry who is attested; none: every signer counts that a provider names
     /// @param bonds holds the stake
-    /// @param arbiter may take it
-    function __ServingProviders_init(address registry, address bonds, address arbiter) internal onlyInitializing {
+    /// @param arbiter may take it for the faults of a provider
+    /// @custom:oz-upgrades-unsafe-allow constructor
+    constructor(address registry, address bonds, address arbiter) {
         require(bonds != address(0) && arbiter != address(0), InvalidAddress(address(0)));
-        ServingProvidersStorage storage $ = _providersStorage();
-        $.registry = ITeeSignerRegistry(registry);
-        $.bonds = IBonds(bonds);
-        $.arbiter = arbiter;
+        _registry = ITeeSignerRegistry(registry);
+        _bonds = IBonds(bonds);
+        _arbiter = arbiter;
+    }
+
+    /// Money comes through functions that say whose it is.
+    receive() external payable {
+        revert DirectDepositsDisabled();
     }
 
     // ---- services
@@ -107,7 +112,7 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
 
     function _bond(address provider) private {
         if (msg.value != 0) {
-            _bonds().bond{value: msg.value}(provider, _arbiters(), BOND_DELAY);
+            _bonds.bond{value: msg.value}(provider, _arbiters(), BOND_DELAY);
             emit ProviderStaked(provider, msg.value);
         }
         _checkStake(provider);
@@ -177,31 +182,16 @@ abstract contract ServingProviders is IServingProviders, AccessManagedUpgradeabl
     /// @dev 0 for one that never was attested or was revoked.
     function _attestedUntil(address signer) internal view returns (uint256) {
         if (signer == address(0)) return 0;
-        ITeeSignerRegistry registry = _registry();
-        return address(registry) == address(0) ? type(uint256).max : registry.attestedUntil(signer);
+        return address(_registry) == address(0) ? type(uint256).max : _registry.attestedUntil(signer);
     }
 
     function _stakeOf(address provider) private view returns (uint256) {
-        return _bonds().bonded(bondOf(provider));
+        return _bonds.bonded(bondOf(provider));
     }
 
     function _arbiters() private view returns (address[] memory arbiters) {
         arbiters = new address[](1);
-        arbiters[0] = _arbiter();
-    }
-
-    // ---- whom to ask; a contract that asks at every use overrides these with what is part of its code
-
-    function _registry() internal view virtual returns (ITeeSignerRegistry) {
-        return _providersStorage().registry;
-    }
-
-    function _bonds() internal view virtual returns (IBonds) {
-        return _providersStorage().bonds;
-    }
-
-    function _arbiter() internal view virtual returns (address) {
-        return _providersStorage().arbiter;
+        arbiters[0] = _arbiter;
     }
 
     /// @dev Seconds for which a signer counts after another took its place.

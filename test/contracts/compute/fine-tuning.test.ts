@@ -647,8 +647,8 @@ describe('FineTuningServing: the contract', () => {
     const zero = ethers.ZeroAddress
     const implementation = tuning.attach(book.get('FineTuningServing.implementation')) as typeof tuning
     for (const contract of [tuning, implementation])
-      await expect(contract.initialize(zero, zero, zero, zero, zero, DAY)).to.be.revertedWithCustomError(tuning, 'InvalidInitialization')
-    const next = await (await ethers.getContractFactory('FineTuningServing')).deploy()
+      await expect(contract.initialize(zero, zero, DAY)).to.be.revertedWithCustomError(tuning, 'InvalidInitialization')
+    const next = await (await ethers.getContractFactory('FineTuningServing')).deploy(zero, governor, governor)
     await expect(tuning.connect(alice).upgradeToAndCall(next.target, '0x')).to.be.revertedWithCustomError(tuning, 'AccessManagedUnauthorized')
     await tuning.connect(governor).upgradeToAndCall(next.target, '0x')
     expect((await tuning.getAllAccounts(0, 0)).total).to.equal(1n)
