@@ -82,16 +82,21 @@ export class Answers {
   }
 
   /**
-   * Forgets answers that can't be disputed any more. The last one of each key of each user stays: the next one counts on from it.
+   * Forgets answers that can't be disputed any more: of batches that were made long ago, however old the answers. The last one of each key of each
+   * user stays: the next one counts on from it.
    * @param now unix seconds
    */
   async prune(now: number): Promise<void> {
     const { db, keepDays } = this.#options
+    const before = now - keepDays * DAY_SECONDS
     const old = db
       .selectFrom('answers as old')
       .select('old.id')
       .where('old.state', 'in', ['settled', 'written_off'])
-      .where('old.created_at', '<', now - keepDays * DAY_SECONDS)
+      .where('old.created_at', '<', before)
+      .where(({ not, exists, selectFrom }) =>
+        not(exists(selectFrom('batches').select('batches.nonce').whereRef('batches.nonce', '=', 'old.batch').where('batches.created_at', '>=', before))),
+      )
       .where(({ exists, selectFrom }) =>
         exists(
           selectFrom('answers as later')

@@ -43,7 +43,7 @@ export async function openProvider(setup: ProviderSetup, { backend, log, config 
   const wallet = new Wallet(setup.privateKey, chain.provider)
   const serving = InferenceServing__factory.connect(setup.inference, chain.provider)
   const disputes = ReceiptDisputes__factory.connect(setup.disputes, chain.provider)
-  const sender = await runtime.sender({ chain, wallet, database: db, interfaces: [serving.interface, disputes.interface] })
+  const sender = await runtime.sender({ chain, wallet, database: db, stuckMs: 1000, interfaces: [serving.interface, disputes.interface] })
   const context: ReceiptContext = { chainId: chain.chainId, contract: setup.inference, provider: wallet.address }
   const receipts = new Receipts(context)
   const signing = new Signing(getBytes(setup.secret), receipts)
