@@ -1,19 +1,19 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Registry } from 'prom-client'
 import { feeOf } from '../../../protocol/compute/receipt.ts'
-import { bodyHash } from '../../../protocol/compute/receipt-text.ts'
 import { specHash } from '../../../protocol/compute/spec.ts'
-import { ruleName, type Units, type UnitsRule, unitsOf } from '../../../protocol/compute/units.ts'
+import { ruleName, unitsOf } from '../../../protocol/compute/units.ts'
 import type { Log } from '../../runtime/log.ts'
 import { counter, histogram, SECONDS } from '../../runtime/metrics.ts'
-import type { Access } from './access.ts'
-import { type Backend, BackendError, type BackendResponse, type Endpoint, type Model } from './backends/backend.ts'
-import { ApiError, badRequest, unavailable, upstreamFailed } from './errors.ts'
+import type { Access, Bearer } from './access.ts'
+import { type Backend, BackendError, type BackendResponse, type Endpoint } from './backends/backend.ts'
+import { ApiError, unavailable, upstreamFailed } from './errors.ts'
 import type { Journal } from './journal.ts'
-import { bounded, type LimitOptions, mostUnits, type RequestJson } from './limits.ts'
+import { bounded, type LimitOptions } from './limits.ts'
 import type { Models } from './models.ts'
 import { Outlet } from './outlet.ts'
+import { type Job, understand } from './question.ts'
 import type { Claim, Replay, Replays } from './replays.ts'
 import type { Slots } from './slots.ts'
 import type { Spender } from './spend.ts'
@@ -40,22 +40,6 @@ export interface CompletionOptions extends LimitOptions {
   metrics: Registry
 }
 
-/** A request that was understood. */
-interface Job {
-  endpoint: Endpoint
-  body: Uint8Array
-  contentType: string
-  json: RequestJson
-  stream: boolean
-  model: Model
-  rule: UnitsRule
-  most: Units
-  requestHash: string
-  /** The answer's. */
-  id: string
-  idempotencyKey: string | undefined
-}
-
 /** What an answer is charged by. */
 interface Deal {
   /** Unix seconds, by the chain's clock. */
@@ -64,6 +48,9 @@ interface Deal {
 }
 
 type Agreed = Deal & Spender
+
+/** Sends the end of an answer. */
+type Finish = () => FastifyReply | undefined
 
 /** What the client is to get last, and may have only once the answer is on record. */
 interface Held {
@@ -76,7 +63,6 @@ interface Held {
 const MAX_REPLAY_BYTES = 4 * 1024 * 1024
 const DONE = Buffer.from('data: [DONE]')
 const LF = 10
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** From a request to its answer: admitted, worked on, metered, signed, recorded, and only then complete for the client. */
 export class Completions {
@@ -102,11 +88,11 @@ export class Completions {
 
   /** @throws ApiError while nothing was sent */
   async answer(endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
-    const { access, slots, replays, stallMs } = this.#options
+    const { access, replays, stallMs } = this.#options
     const bearer = access.authenticate(request.headers.authorization)
     const reason = this.#options.problem()
     if (reason !== undefined) throw unavailable(`this provider can't answer now: ${reason}`, 5)
-    const job = await this.#understand(endpoint, request)
+    const job = await understand(endpoint, request, this.#options)
     const outlet = new Outlet(reply.raw, stallMs)
 
     let claim: Claim | undefined
@@ -116,24 +102,32 @@ export class Completions {
       if ('body' in found) return this.#replay(job, found, reply)
       claim = found
     }
+    // What was set aside is given back before the client can know that it has its answer, and ask the next question.
+    let finish: Finish
     try {
-      // Before the chain is asked: what it then says of the account is at least as new.
-      const deal = this.#deal()
-      const admission = await access.admit(bearer, job.model.id, feeOf(job.most, deal.price))
-      try {
-        const leave = await slots.enter(bearer.address, outlet.left)
-        const stop = this.#duration.startTimer({ endpoint })
-        try {
-          return await this.#work(job, { ...deal, ...admission }, outlet, reply)
-        } finally {
-          stop()
-          leave()
-        }
-      } finally {
-        admission.release()
-      }
+      finish = await this.#admitted(job, bearer, outlet, reply)
     } finally {
       claim?.release()
+    }
+    return finish()
+  }
+
+  async #admitted(job: Job, bearer: Bearer, outlet: Outlet, reply: FastifyReply): Promise<Finish> {
+    const { access, slots } = this.#options
+    // Before the chain is asked: what it then says of the account is at least as new.
+    const deal = this.#deal()
+    const { release, ...spender } = await access.admit(bearer, job.model.id, feeOf(job.most, deal.price))
+    try {
+      const leave = await slots.enter(bearer.address, outlet.left)
+      const stop = this.#duration.startTimer({ endpoint: job.endpoint })
+      try {
+        return await this.#work(job, { ...deal, ...spender }, outlet, reply)
+      } finally {
+        stop()
+        leave()
+      }
+    } finally {
+      release()
     }
   }
 
@@ -144,30 +138,7 @@ export class Completions {
     return { createdAt: terms.now(), price }
   }
 
-  async #understand(endpoint: Endpoint, request: FastifyRequest): Promise<Job> {
-    const { models, terms } = this.#options
-    if (!Buffer.isBuffer(request.body) || request.body.length === 0) throw badRequest('the body is empty: expected a JSON object')
-    const json = parseObject(request.body)
-    const model = await models.find(json.model)
-    if (!model.endpoints.includes(endpoint)) throw new ApiError(404, 'endpoint_not_supported', `${model.id} does not serve /${endpoint}`)
-    const { rule } = terms
-    const key = request.headers['idempotency-key']
-    return {
-      endpoint,
-      body: request.body,
-      contentType: 'application/json',
-      json,
-      stream: json.stream === true,
-      model,
-      rule,
-      most: mostUnits({ endpoint, json, bytes: request.body.length, model, rule }, this.#options),
-      requestHash: bodyHash(request.body),
-      id: `chatcmpl-${randomUUID()}`,
-      idempotencyKey: typeof key === 'string' && key !== '' ? `${endpoint} ${key}` : undefined,
-    }
-  }
-
-  async #work(job: Job, terms: Agreed, outlet: Outlet, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  async #work(job: Job, terms: Agreed, outlet: Outlet, reply: FastifyReply): Promise<Finish> {
     const { backend, deadlineMs, log } = this.#options
     const giveUp = new AbortController()
     const late = () => giveUp.abort(new ApiError(504, 'deadline_exceeded', `no answer within ${deadlineMs} ms; you are not charged`))
@@ -178,19 +149,15 @@ export class Completions {
       const held = await this.#deliver(job, response, outlet, reply, giveUp)
       await this.#record(job, terms, response, held)
       this.#outcomes.inc({ endpoint, outcome: outlet.left.aborted ? 'abandoned' : 'answered' })
-      if (job.stream) {
-        outlet.end(held.last)
-        return undefined
-      }
-      return reply.headers(this.#headers(job, response.contentType)).send(held.last)
+      if (!job.stream) return () => reply.headers(this.#headers(job, response.contentType)).send(held.last)
+      return () => outlet.end(held.last)
     } catch (cause) {
       const error = toApiError(giveUp.signal.aborted ? giveUp.signal.reason : cause)
       this.#outcomes.inc({ endpoint: job.endpoint, outcome: 'failed' })
       if (error.status >= 500) log.warn({ err: error.cause ?? error, id: job.id, model: job.model.id }, 'an answer failed')
       if (!reply.sent) throw error
       // Too late for a status: the stream says it, and ends without [DONE].
-      outlet.end(Buffer.from(`data: ${JSON.stringify(error.body)}\n\n`))
-      return undefined
+      return () => outlet.end(Buffer.from(`data: ${JSON.stringify(error.body)}\n\n`))
     } finally {
       clearTimeout(deadline)
     }
@@ -268,17 +235,6 @@ export class Completions {
       ...(stream && { 'x-accel-buffering': 'no' }),
     }
   }
-}
-
-function parseObject(body: Uint8Array): RequestJson {
-  let json: unknown
-  try {
-    json = JSON.parse(utf8.decode(body))
-  } catch (error) {
-    throw badRequest(error instanceof TypeError ? 'the body is not UTF-8' : `the body is not JSON: ${(error as Error).message}`)
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw badRequest('the body is not a JSON object')
-  return json as RequestJson
 }
 
 /** Where the mark at which clients take a stream for complete begins in a piece; its length without one. */

@@ -42,7 +42,7 @@ export class Outlet {
     })
   }
 
-  end(bytes: Uint8Array): void {
+  end(bytes: Uint8Array): undefined {
     if (this.left.aborted) return
     this.#raw.end(bytes)
   }
