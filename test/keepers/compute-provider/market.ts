@@ -47,8 +47,8 @@ export interface Market {
   user(amount?: bigint): Promise<Wallet>
   bearer(user: Wallet, options?: BearerOptions): Promise<string>
   /** The configuration of the provider with an upstream. */
-  config(upstream: UpstreamServer, more?: Record<string, unknown>): Record<string, unknown>
-  start(upstream: UpstreamServer, more?: Record<string, unknown>): Promise<Running>
+  config(upstream: Pick<UpstreamServer, 'url'>, more?: Record<string, unknown>): Record<string, unknown>
+  start(upstream: Pick<UpstreamServer, 'url'>, more?: Record<string, unknown>): Promise<Running>
   stop(): Promise<void>
 }
 
