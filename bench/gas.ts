@@ -1,3 +1,4 @@
+import { attestationRows } from './gas/attestation.ts'
 import { computeRows } from './gas/compute.ts'
 import { fineTuningRows } from './gas/fine-tuning.ts'
 import { flowRows } from './gas/flow.ts'
@@ -12,6 +13,7 @@ export async function rows(progress: (what: string) => void): Promise<Row[]> {
     ...(await flowRows(progress)),
     ...(await poraRows(progress)),
     ...(await stakeRows(progress)),
+    ...(await attestationRows(progress)),
     ...(await computeRows(progress)),
     ...(await fineTuningRows(progress)),
   ]

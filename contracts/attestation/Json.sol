@@ -215,15 +215,42 @@ library Json {
         bytes memory source = self.source;
         uint256 last = first;
         assembly ("memory-safe") {
-            let content := add(source, 0x20)
+            // Whether a byte is zero, for 32 bytes at once: 0x80 in its place if so, 0 if not. No carry leaves a byte.
+            function zeroBytes(bits) -> mask {
+                let lower := 0x7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f
+                mask := not(or(or(add(and(bits, lower), lower), bits), lower))
+            }
             let limit := mload(source)
             for {} lt(last, limit) {
-                last := add(last, 1)
+                last := add(last, 32)
             } {
-                let character := byte(0, mload(add(content, last)))
-                if or(or(eq(character, 0x22), eq(character, 0x5c)), lt(character, 0x20)) {
+                let chunk := mload(add(add(source, 0x20), last))
+                // a quotation mark, a backslash, or a character below a space
+                let found := or(
+                    or(
+                        zeroBytes(xor(chunk, 0x2222222222222222222222222222222222222222222222222222222222222222)),
+                        zeroBytes(xor(chunk, 0x5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c))
+                    ),
+                    zeroBytes(and(chunk, 0xe0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0e0))
+                )
+                if found {
+                    // on to the highest of them, by halves
+                    for {
+                        let half := 128
+                    } gt(half, 7) {
+                        half := shr(1, half)
+                    } {
+                        if iszero(shr(sub(256, half), found)) {
+                            last := add(last, shr(3, half))
+                            found := shl(half, found)
+                        }
+                    }
                     break
                 }
+            }
+            // what was found behind the end is not there
+            if gt(last, limit) {
+                last := limit
             }
         }
         self.offset = last;
