@@ -29,7 +29,15 @@ export function computeServices({ rpcUrl, accounts, contracts, ports, folder, si
         `compute/provider/${i}`,
         computeProvider,
         port,
-        { inference: contracts.InferenceServing, ...attested(port), ...key(ACCOUNTS.computeProviders[i]!), ...PRICES[i], ...QUICK_SETTLEMENT, ...upstream(i) },
+        {
+          inference: contracts.InferenceServing,
+          disputes: contracts.ReceiptDisputes,
+          ...attested(port),
+          ...key(ACCOUNTS.computeProviders[i]!),
+          ...PRICES[i],
+          ...QUICK_SETTLEMENT,
+          ...upstream(i),
+        },
         (urls, at) => {
           urls.computeProviders = [...(urls.computeProviders ?? []), { address: accounts[ACCOUNTS.computeProviders[i]!]!.address, url: at }]
         },
