@@ -51,21 +51,13 @@ contract FineTuningHandler {
 
     constructor() {
         vm.deal(address(this), 2 ** 128);
-        Bonds bonds = new Bonds();
+        address authority = address(new AccessManager(address(this)));
+        address implementation = address(new FineTuningServing(address(0), address(new Bonds()), address(0xDD)));
         bytes memory initialization = abi.encodeCall(
             FineTuningServing.initialize,
-            (
-                address(new AccessManager(address(this))),
-                address(this),
-                address(0),
-                address(bonds),
-                address(0xDD),
-                LOCK_TIME
-            )
+            (authority, address(this), LOCK_TIME)
         );
-        tuning = FineTuningServing(
-            payable(address(new ERC1967Proxy(address(new FineTuningServing()), initialization)))
-        );
+        tuning = FineTuningServing(payable(address(new ERC1967Proxy(implementation, initialization))));
         for (uint256 i = 0; i < 2; ++i) {
             vm.deal(providers[i], 100 ether);
             vm.prank(providers[i]);
