@@ -140,9 +140,9 @@ contract FineTuningServing is IFineTuningServing, ServingAccounts, UUPSUpgradeab
 
     /// @inheritdoc IFineTuningServing
     function addDeliverable(address user, string calldata id, bytes calldata modelRootHash, uint256 fee) external {
-        _existing(user, msg.sender);
+        uint256 balance = _existing(user, msg.sender).balance();
+        require(fee <= balance, InsufficientBalance(user, msg.sender, balance, fee));
         require(modelRootHash.length == 32, InvalidRootHash(modelRootHash.length));
-        require(fee <= AccountSlots.MAX_BALANCE, AmountTooLarge(fee, AccountSlots.MAX_BALANCE));
         Ring storage ring = _ring(user, msg.sender);
         uint256 ceiling = ring.feeCeiling;
         require(ceiling == 0 || fee <= ceiling, FeeAboveCeiling(fee, ceiling));

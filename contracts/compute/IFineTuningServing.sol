@@ -220,10 +220,10 @@ interface IFineTuningServing is IServingAccounts, IServingProviders {
 
     // ---- the provider
 
-    /// @notice Delivers a model to `user` for `fee`: its encrypted file has the root `modelRootHash` (32 bytes) and is signed by the caller's
+    /// @notice Delivers a model to `user` for `fee`, no more than her sub-account holds: its encrypted file has the root `modelRootHash` (32 bytes) and is signed by the caller's
     /// TEE signer. The previous one must be acknowledged or settled. `DELIVERABLES` are kept; the oldest makes place, if it is settled. Whether the
-    /// signer is attested and the stake in place is asked when it is paid for. Reverts AccountNotExists, InvalidUuid, InvalidRootHash, AmountTooLarge,
-    /// FeeAboveCeiling, DeliverableAlreadyExists, PreviousDeliverableNotAcknowledged, CannotEvictUnsettledDeliverable.
+    /// signer is attested and the stake in place is asked when it is paid for. Reverts AccountNotExists, InsufficientBalance, InvalidUuid,
+    /// InvalidRootHash, FeeAboveCeiling, DeliverableAlreadyExists, PreviousDeliverableNotAcknowledged, CannotEvictUnsettledDeliverable.
     function addDeliverable(address user, string calldata id, bytes calldata modelRootHash, uint256 fee) external;
     /// @notice Pays the caller for a deliverable: the fee in full for the secret once the user acknowledged, or `penaltyPercentage` of it, as far as
     /// the account has it, when she did not and `acknowledgeBy` has passed; then without a secret. Reverts InsufficientStake, DeliverableNotExists,
@@ -240,7 +240,7 @@ interface IFineTuningServing is IServingAccounts, IServingProviders {
     function acknowledgeDeliverable(address provider, string calldata id) external;
     /// @notice Sends `to` what the caller paid late for a secret that is overdue. Reverts DeliverableNotExists, NotReclaimable, TransferFailed.
     function reclaimDeliverable(address provider, string calldata id, address payable to) external;
-    /// @notice The highest fee at which `provider` can deliver to the caller from now on; 0 = no ceiling but what her sub-account holds.
+    /// @notice The highest fee at which `provider` can deliver to the caller from now on; 0 = no ceiling but what her sub-account holds then.
     function setFeeCeiling(address provider, uint256 ceiling) external;
 
     function getAccount(address user, address provider) external view returns (FineTuningAccount memory);

@@ -161,9 +161,10 @@ describe('FineTuningServing: delivery', () => {
       await expect(deliver(alice, root))
         .to.be.revertedWithCustomError(tuning, 'InvalidRootHash')
         .withArgs((root.length - 2) / 2)
-    await expect(deliver(alice, ROOT, 2n ** 88n))
-      .to.be.revertedWithCustomError(tuning, 'AmountTooLarge')
-      .withArgs(2n ** 88n, 2n ** 88n - 1n)
+    await expect(deliver(alice, ROOT, BALANCE + 1n))
+      .to.be.revertedWithCustomError(tuning, 'InsufficientBalance')
+      .withArgs(await alice.getAddress(), await provider.getAddress(), BALANCE, BALANCE + 1n)
+    await deliver(alice, ROOT, BALANCE)
   })
 
   it('keeps to the ceiling that the user set', async () => {
@@ -332,13 +333,16 @@ describe('FineTuningServing: settlement', () => {
   it('of what was acknowledged takes all of the fee or nothing', async () => {
     const all = await deployed()
     const { tuning, alice, asUser, provider, settlement } = all
-    const fee = BALANCE + 1n
-    await tuning.addDeliverable(alice, ID, ROOT, fee)
-    await asUser.acknowledgeDeliverable(provider, ID)
-    await expect(tuning.settleFees(settlement(ID, 1, { taskFee: fee })))
+    for (const id of [ID, uuid(2)]) {
+      await tuning.addDeliverable(alice, id, ROOT, BALANCE - 1n)
+      await asUser.acknowledgeDeliverable(provider, id)
+    }
+    const terms = { taskFee: BALANCE - 1n }
+    await tuning.settleFees(settlement(ID, 1, terms))
+    await expect(tuning.settleFees(settlement(uuid(2), 2, terms)))
       .to.be.revertedWithCustomError(tuning, 'InsufficientBalance')
-      .withArgs(await alice.getAddress(), await provider.getAddress(), BALANCE, fee)
-    expect(await balanceOf(all)).to.equal(BALANCE)
+      .withArgs(await alice.getAddress(), await provider.getAddress(), 1n, BALANCE - 1n)
+    expect(await balanceOf(all)).to.equal(1n)
   })
 
   it('goes on after the signer was replaced, by the old one or by the new (the reference strands such work)', async () => {
@@ -419,17 +423,20 @@ describe('FineTuningServing: a user who does not answer', () => {
   it('pays what she has, if that is less', async () => {
     const all = await deployed()
     const { tuning, alice, asUser, provider, ledger, settlement } = all
-    const fee = 4n * BALANCE
-    await tuning.addDeliverable(alice, ID, ROOT, fee)
-    await time.increase(WINDOW + 1)
-    await tuning.settleFees(settlement(ID, 1, { encryptedSecret: '0x', taskFee: fee }))
-    expect((await all.terms(ID)).paid).to.equal(BALANCE)
-    await ledger.depositFund({ value: fee })
-    await ledger.transferFund(provider, FINE_TUNING, fee - BALANCE - 1n)
-    await expect(asUser.acknowledgeDeliverable(provider, ID)).to.be.revertedWithCustomError(tuning, 'InsufficientBalance')
-    await ledger.transferFund(provider, FINE_TUNING, 1n)
+    const late = uuid(2)
+    await tuning.addDeliverable(alice, ID, ROOT, BALANCE - 100n)
     await asUser.acknowledgeDeliverable(provider, ID)
-    expect((await all.terms(ID)).held).to.equal(fee - BALANCE)
+    await tuning.addDeliverable(alice, late, ROOT, BALANCE)
+    await tuning.settleFees(settlement(ID, 1, { taskFee: BALANCE - 100n }))
+    await time.increase(WINDOW + 1)
+    await tuning.settleFees(settlement(late, 2, { encryptedSecret: '0x', taskFee: BALANCE }))
+    expect((await all.terms(late)).paid).to.equal(100n)
+    await ledger.depositFund({ value: BALANCE })
+    await ledger.transferFund(provider, FINE_TUNING, BALANCE - 101n)
+    await expect(asUser.acknowledgeDeliverable(provider, late)).to.be.revertedWithCustomError(tuning, 'InsufficientBalance')
+    await ledger.transferFund(provider, FINE_TUNING, 1n)
+    await asUser.acknowledgeDeliverable(provider, late)
+    expect((await all.terms(late)).held).to.equal(BALANCE - 100n)
   })
 
   it('pays though she asked everything back when the model arrived', async () => {
