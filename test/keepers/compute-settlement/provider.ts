@@ -35,9 +35,17 @@ export interface Served {
   priceVersion?: number
 }
 
+export interface OpenOptions {
+  backend: Backend
+  /** Of its tables. */
+  name?: string
+  log: Log
+  config?: Partial<SettlementConfig>
+}
+
 /** The half of a provider that is paid: journal, follower and settlement on real tables, without HTTP. */
-export async function openProvider(setup: ProviderSetup, { backend, log, config = {} }: { backend: Backend; log: Log; config?: Partial<SettlementConfig> }) {
-  const runtime = createRuntime({ name: 'compute/provider', backend, log })
+export async function openProvider(setup: ProviderSetup, { backend, name = 'compute/provider', log, config = {} }: OpenOptions) {
+  const runtime = createRuntime({ name, backend, log })
   const chain = await runtime.chain({ rpcUrl: setup.rpcUrl, pollMs: 20 })
   const db = await runtime.database<Tables>(migrations)
   const wallet = new Wallet(setup.privateKey, chain.provider)

@@ -20,23 +20,29 @@ describe('settlement', function () {
   let backend: Backend
   let provider: Provider | undefined
   let snapshot: unknown
+  /** Each test has tables of its own. */
+  let name: string
+  let tests = 0
 
   before(async () => {
+    backend = await openBackend({ log: silent })
     market = await startMarket()
   })
-  after(() => market.stop())
+  after(async () => {
+    await market.stop()
+    await backend.close()
+  })
   beforeEach(async () => {
     snapshot = await market.chain.request('evm_snapshot', [])
-    backend = await openBackend({ log: silent })
+    name = `compute/provider/${++tests}`
   })
   afterEach(async () => {
     await stop()
-    await backend.close()
     await market.chain.request('evm_revert', [snapshot])
   })
 
   async function open(config: Partial<SettlementConfig> = {}, log: Log = silent, setup = market.setup): Promise<Provider> {
-    provider = await openProvider(setup, { backend, log, config })
+    provider = await openProvider(setup, { backend, name, log, config })
     return provider
   }
   async function stop() {
@@ -221,25 +227,27 @@ describe('settlement', function () {
     expect(to.spend.unsettled(user(B).address)).to.equal(FEE)
   })
 
-  it('given an account that empties between plan and block, then nothing is charged twice and what is lost is told', async () => {
+  it('given an account that empties between signature and block, then what it did not pay is lost, told, and never charged again', async () => {
     await market.fund(user(A), parseEther('1'))
-    const to = await open()
-    await serve(to, user(A))
-    await to.settlement.round()
-    // The batch is on chain with another outcome than planned: as the event says it.
+    await market.fund(user(B), parseEther('1'))
     const { log, lines } = rememberingLog()
-    await stop()
-    const again = await open({ settleDryRun: true }, log)
-    await serve(again, user(A))
-    const answer = await again.db.selectFrom('answers').selectAll().where('state', '=', 'metered').executeTakeFirstOrThrow()
-    const row = { nonce: 2, signer: market.tee.address, root: `0x${'44'.repeat(32)}`, items: '[]', signature: '0x', created_at: 0 }
-    await again.db.insertInto('batches').values(row).execute()
-    await again.db.updateTable('answers').set({ state: 'batched', batch: 2 }).where('id', '=', answer.id).execute()
-    const item = packItem({ user: user(A).address, inputUnits: 100n, outputUnits: 10n, priceVersion: 7 })
-    await sendAs(market.tee, 2, row.root, [item])
-    await again.caughtUp()
-    expect(await again.states()).to.deep.equal({ settled: 2 })
-    expect(lines.filter(({ level }) => level === 'error')).to.have.length(0)
+    const to = await open({}, log)
+    await serve(to, user(A), 2)
+    await serve(to, user(B))
+    await (await market.registry.revoke(market.tee.address)).wait()
+    await to.settlement.round()
+    expect(await to.states()).to.deep.equal({ batched: 3 })
+    await market.retrieve(user(A))
+    await market.travel(LOCK_TIME + 1)
+    await (await market.registry.attest(market.tee.address, 2n ** 40n)).wait()
+    await to.settlement.round()
+    expect(await to.states()).to.deep.equal({ settled: 1, written_off: 2 })
+    const lost = lines.find(({ message }) => message.includes('charged less'))
+    expect(lost?.facts).to.deep.include({ user: user(A).address, wei: String(2n * FEE), outcome: 'partial' })
+    await market.fund(user(A), parseEther('1'))
+    await to.settlement.round()
+    expect(to.spend.total()).to.equal(0n)
+    expect(await settled()).to.have.length(1)
   })
 
   /** Settles a batch that `signer` signed, as anybody may. */
