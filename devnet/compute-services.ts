@@ -1,6 +1,8 @@
 import { join } from 'node:path'
+import { collateralKeeper } from '../keepers/attestation/collateral/keeper.ts'
 import { gateway } from '../keepers/compute/gateway/keeper.ts'
 import { computeProvider } from '../keepers/compute/provider/keeper.ts'
+import { tuning } from '../keepers/compute/tuning/keeper.ts'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
 import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
 
@@ -24,6 +26,7 @@ export function computeServices({ rpcUrl, accounts, contracts, ports, folder, si
   const attested = (port: number) => ({ registry: contracts.TeeSignerRegistry, simulatedTee, autoRegister: true, publicUrl: localUrl(port) })
   const [collateral, tuningPort, gatewayPort] = [ports.collateral[0]!, ports.computeTuning[0]!, ports.computeGateway[0]!]
   return [
+    service('attestation/collateral', collateralKeeper, collateral, { collateral: contracts.CollateralRegistry, simulatedTee, ...key(ACCOUNTS.collateral) }),
     ...ports.computeProviders.map((port, i) =>
       service(
         `compute/provider/${i}`,
@@ -42,6 +45,21 @@ export function computeServices({ rpcUrl, accounts, contracts, ports, folder, si
           urls.computeProviders = [...(urls.computeProviders ?? []), { address: accounts[ACCOUNTS.computeProviders[i]!]!.address, url: at }]
         },
       ),
+    ),
+    service(
+      'compute/tuning',
+      tuning,
+      tuningPort,
+      {
+        serving: contracts.FineTuningServing,
+        ...attested(tuningPort),
+        ...key(ACCOUNTS.computeTuning),
+        checkMs: 1000,
+        ...(modules.includes('storage') && { indexer: localUrl(ports.storageIndexer[0]!) }),
+      },
+      (urls, at) => {
+        urls.tuningProvider = { address: accounts[ACCOUNTS.computeTuning]!.address, url: at }
+      },
     ),
     service(
       'compute/gateway',

@@ -50,8 +50,11 @@ export async function computeTour({ chain, contracts }: DevnetFile, rpc: JsonRpc
   say(
     `    ${signed.receipt.inputUnits} + ${signed.receipt.outputUnits} tokens for ${formatEther(signed.receipt.fee)} coins; both bodies hash to what the enclave signed`,
   )
-  const batch = await step('settled on chain with one signature for the batch', () =>
-    until(async () => (await fetchReceipt(answer.url, answer.id)).batch, 'the provider did not settle'),
+  const batch = await step('settled on chain, with one signature for the batch', () =>
+    until(async () => {
+      const { batch } = await fetchReceipt(answer.url, answer.id)
+      return batch && batch.nonce <= (await market.inference.lastNonce(provider.address)) ? batch : undefined
+    }, 'the provider did not settle'),
   )
-  say(`    batch ${batch.nonce} of ${batch.items.length} users, root ${batch.requestsHash}`)
+  say(`    batch ${batch.nonce}: ${batch.items.length} item, receipts under root ${batch.requestsHash}`)
 }
