@@ -56,7 +56,8 @@ interface IInferenceSettlement {
     ) external view returns (bytes32);
     /// @notice The last nonce that was settled.
     function lastNonce(address provider) external view returns (uint64);
-    /// @notice Whether the batch was settled, and not skipped, within the last week, or in any case within two: then it can be disputed.
+    /// @notice Whether the batch was settled, and not skipped, within the last week: then it can be disputed. One that is older may
+    /// be disputable as well, for three weeks at most.
     function isDisputable(address provider, uint64 nonce) external view returns (bool);
 
     /// @notice Limits what `provider` can settle from the caller's sub-account in a day (UTC); 0 = no limit. To raise or lift it takes effect at once;

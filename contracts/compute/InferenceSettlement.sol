@@ -61,7 +61,7 @@ abstract contract InferenceSettlement is IInferenceSettlement, InferencePrices {
     uint256 public constant MAX_SETTLEMENTS = 500;
     /// @notice How far a nonce can be beyond the last.
     uint256 public constant MAX_NONCE_STEP = 256;
-    /// @notice Days for which a batch can be disputed, at least; in any case not after twice as many.
+    /// @notice Days for which a batch can be disputed, at least, and three times as many at most.
     uint256 public constant DISPUTE_DAYS = 7;
 
     bytes32 private constant DOMAIN_TYPE = keccak256(

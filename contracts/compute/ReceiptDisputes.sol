@@ -27,7 +27,7 @@ contract ReceiptDisputes is IReceiptDisputes, RefundCredit {
     /// @notice Seconds by which a provider may lag behind the chain, or an answer take to complete.
     uint256 public constant GRACE = 1 hours;
     /// Longest time after which a batch can be disputed: what a signer signed later, it signed for nothing.
-    uint256 private constant DISPUTABLE_FOR = 15 days;
+    uint256 private constant DISPUTABLE_FOR = 23 days;
     uint8 private constant PRICE_BITS = 16;
 
     bytes32 private constant RECEIPT_TYPE = keccak256(
