@@ -73,13 +73,12 @@ describe('LedgerManager: money in', () => {
     expect((await ledger.getLedger(alice)).totalBalance).to.equal(5n * COIN)
     expect(await ledger.getLedgerProviders(alice, INFERENCE)).to.deep.equal([await provider.getAddress()])
     expect((await serving.getAccount(alice, provider)).acknowledged).to.equal(true)
-    for (const call of [
-      serving.connect(bob).addAccount(bob, provider, { value: COIN }),
-      serving.connect(bob).depositFund(alice, provider, 0),
-      serving.connect(bob).retrieveFund(alice, [provider], 1),
-      serving.connect(bob).closeEmptyAccounts(alice, 1),
-    ])
-      await expect(call).to.be.revertedWithCustomError(serving, 'CallerNotLedger').withArgs(bob)
+    const stranger = serving.connect(bob)
+    const refused = (call: Promise<unknown>) => expect(call).to.be.revertedWithCustomError(serving, 'CallerNotLedger').withArgs(bob)
+    await refused(stranger.addAccount(bob, provider, { value: COIN }))
+    await refused(stranger.depositFund(alice, provider, 0))
+    await refused(stranger.retrieveFund(alice, [provider], 1))
+    await refused(stranger.closeEmptyAccounts(alice, 1))
   })
 
   it('bounds what a sub-account holds, and says so', async () => {
