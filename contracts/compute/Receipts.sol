@@ -12,7 +12,7 @@ struct Receipt {
     address user;
     /// Counts the answers of this provider to this user, from 1, without gaps.
     uint64 sequence;
-    /// Unix seconds at which the answer was complete.
+    /// Unix seconds of the newest block when the request was let in: by its price and limits the answer is judged.
     uint64 createdAt;
     /// The API key that asked; 255 for a session.
     uint8 tokenId;

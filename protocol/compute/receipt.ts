@@ -9,7 +9,7 @@ export interface Receipt {
   user: string
   /** Counts the answers of this provider to this user, from 1, without gaps. */
   sequence: number
-  /** Unix seconds at which the answer was complete. */
+  /** Unix seconds of the newest block when the request was let in: by its price and limits the answer is judged. */
   createdAt: number
   /** The API key that asked; 255 for a session. */
   tokenId: number
