@@ -212,6 +212,7 @@ interface IFineTuningServing is IServingAccounts, IServingProviders {
     ) external payable;
     /// @notice Reverts ServiceNotExist.
     function getService(address provider) external view returns (FineTuningService memory service);
+    /// @notice All services; meant to be called, not sent.
     function getAllServices() external view returns (FineTuningService[] memory services);
     /// @notice Kept for the public SDK: changes nothing. Reverts SignerNotAttested unless the registry attests the signer of `provider`.
     function acknowledgeTEESignerByOwner(address provider) external view;
@@ -243,6 +244,7 @@ interface IFineTuningServing is IServingAccounts, IServingProviders {
     /// @notice The highest fee at which `provider` can deliver to the caller from now on; 0 = no ceiling but what her sub-account holds then.
     function setFeeCeiling(address provider, uint256 ceiling) external;
 
+    /// @notice One sub-account with the deliverables that are kept. Reverts AccountNotExists.
     function getAccount(address user, address provider) external view returns (FineTuningAccount memory);
     /// @notice At most 50 at once; `limit` 0 = as many as that. Reverts LimitTooLarge.
     function getAllAccounts(
@@ -263,6 +265,7 @@ interface IFineTuningServing is IServingAccounts, IServingProviders {
         address provider,
         string calldata id
     ) external view returns (DeliverableTerms memory);
+    /// @notice Wei; 0 = none.
     function feeCeiling(address user, address provider) external view returns (uint256);
     /// @notice Percent of the fee that a provider gets for a model that was never acknowledged.
     function penaltyPercentage() external view returns (uint256);

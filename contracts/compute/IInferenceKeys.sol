@@ -34,9 +34,11 @@ interface IInferenceKeys {
 
     /// @notice The caller's key no longer counts at `provider`, even if her sub-account is closed and opened again. Reverts InvalidTokenId.
     function revokeToken(address provider, uint8 tokenId) external;
+    /// @notice Revokes several of the caller's keys at once.
     function revokeTokens(address provider, uint8[] calldata tokenIds) external;
     /// @notice None of the caller's keys and sessions counts at `provider` any more. Ids can be used again.
     function revokeAllTokens(address provider) external;
+    /// @notice Whether a key was revoked since the last time that all were.
     function isTokenRevoked(address user, address provider, uint8 tokenId) external view returns (bool);
     /// @notice Limits what the caller's key `tokenId` may do at `provider`, from now on. Empty `modelHashes` = any model. Reverts InvalidTokenId,
     /// TooManyModels.
@@ -47,5 +49,6 @@ interface IInferenceKeys {
         uint48 expiresAt,
         bytes32[] calldata modelHashes
     ) external;
+    /// @notice What the user allows a key; zeros if she set no limit.
     function keyLimit(address user, address provider, uint8 tokenId) external view returns (KeyLimit memory);
 }

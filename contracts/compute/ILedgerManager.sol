@@ -85,12 +85,14 @@ interface ILedgerManager {
     /// @notice Replaces what services are shown of the caller. Reverts LedgerNotExists, AdditionalInfoTooLong.
     function updateAdditionalInfo(string calldata additionalInfo) external;
 
+    /// @notice Reverts LedgerNotExists.
     function getLedger(address user) external view returns (Ledger memory);
     /// @notice At most 50 at once; `limit` 0 = as many as that. Reverts LimitTooLarge.
     function getAllLedgers(
         uint256 offset,
         uint256 limit
     ) external view returns (Ledger[] memory ledgers, uint256 total);
+    /// @notice Providers of the named service with which `user` has a sub-account. Reverts ServiceNotFound.
     function getLedgerProviders(address user, string calldata serviceName) external view returns (address[] memory);
     /// @notice What `user` wants services to know; empty if she has no ledger.
     function additionalInfoOf(address user) external view returns (string memory);
@@ -110,5 +112,6 @@ interface ILedgerManager {
     function getServiceInfo(address serviceAddress) external view returns (ServiceInfo memory);
     /// @notice Reverts ServiceNotFound.
     function getServiceAddressByName(string calldata serviceName) external view returns (address);
+    /// @notice All services that can hold sub-accounts.
     function getAllActiveServices() external view returns (ServiceInfo[] memory);
 }

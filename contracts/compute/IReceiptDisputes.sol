@@ -111,7 +111,9 @@ interface IReceiptDisputes {
     function explainTotal(bytes32 id, ProvenReceipt calldata first, ProvenReceipt calldata last) external;
     /// @notice Compensates the user of a challenge that was not answered in time. Anyone may call.
     function concludeChallenge(bytes32 id) external;
+    /// @notice An open challenge. Reverts UnknownChallenge.
     function challengeOf(bytes32 id) external view returns (Challenge memory);
+    /// @notice Names the challenge of `user` to batch `nonce` of `provider`: there is one at most.
     function challengeId(address provider, uint64 nonce, address user) external pure returns (bytes32);
     /// @notice Leaf of a receipt: its EIP-712 struct hash.
     function receiptHash(Receipt calldata receipt) external pure returns (bytes32);

@@ -5,6 +5,7 @@ pragma solidity ^0.8.37;
 /// @notice A sub-account is money of a user for one provider, held by the service. Amounts in wei. Everything that changes is for the ledger
 /// only, and reverts CallerNotLedger for others.
 interface IServing {
+    /// @notice Whether `user` has a sub-account with `provider`.
     function accountExists(address user, address provider) external view returns (bool);
     /// @notice Whether there is a sub-account, and how much of what was asked back a deposit can take back: what still waits for its lock time.
     function cancellableRefund(address user, address provider) external view returns (bool exists, uint256 amount);

@@ -36,5 +36,6 @@ interface IServingAccounts is IServing {
     function lockTime() external view returns (uint256);
     /// @notice Restricted; for what is asked back from now on. Reverts LockTimeOutOfRange.
     function updateLockTime(uint256 lockTime_) external;
+    /// @notice The ledger, which alone moves money in and out.
     function ledgerAddress() external view returns (address);
 }

@@ -25,6 +25,7 @@ interface IServingProviders {
     /// @notice The caller's service ends. Its stake stays in Bonds until the provider asks it back there, and its signer may still settle.
     /// Reverts ServiceNotExist.
     function removeService() external;
+    /// @notice Whether `provider` offers a service now.
     function serviceExists(address provider) external view returns (bool);
     /// @notice Until when what `signer` signed counts for `provider`: 0 if it never was its signer, the maximum while it is.
     function signerUntil(address provider, address signer) external view returns (uint256);
@@ -32,6 +33,7 @@ interface IServingProviders {
     function isInGoodStanding(address provider) external view returns (bool);
     /// @notice The bond that answers for `provider`, see IBonds.
     function bondOf(address provider) external view returns (bytes32 id);
+    /// @notice Wei that `provider` can withdraw.
     function earningsOf(address provider) external view returns (uint256);
     /// @notice Sends the caller's earnings to `to`. Reverts NothingEarned, TransferFailed.
     function withdrawEarnings(address payable to) external returns (uint256 amount);

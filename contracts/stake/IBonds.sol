@@ -82,8 +82,10 @@ interface IBonds {
     function bondOf(bytes32 id) external view returns (Bond memory);
     /// @notice What counts as stake now; 0 for an unknown bond.
     function bonded(bytes32 id) external view returns (uint256);
+    /// @notice Whether `account` may lock and take the bond.
     function isArbiter(bytes32 id, address account) external view returns (bool);
     /// @notice What one arbiter keeps locked.
     function lockedBy(bytes32 id, address arbiter) external view returns (uint256);
+    /// @notice Wei that `account` can withdraw of what was slashed for it.
     function compensation(address account) external view returns (uint256);
 }

@@ -154,6 +154,7 @@ interface IFlow is IRefundCredit {
     function epoch() external view returns (uint256);
     /// @notice First block of epoch 0; epoch e starts at firstBlock + e · blocksPerEpoch.
     function firstBlock() external view returns (uint256);
+    /// @notice Blocks of an epoch.
     function blocksPerEpoch() external view returns (uint256);
     /// @notice First sector that is not minable yet.
     function epochStartPosition() external view returns (uint256);

@@ -115,19 +115,30 @@ interface IPoraMine {
     /// @notice Most shards, a power of two up to 1,024. Restricted.
     function setMaxShards(uint256 maxShards) external;
 
+    /// @notice The log that is mined.
     function flow() external view returns (address);
+    /// @notice Who pays for answers; zero if nobody does.
     function rewards() external view returns (address);
+    /// @notice To whom a miner id earns; zero if it was never requested.
     function beneficiaries(bytes32 minerId) external view returns (address);
     /// @notice Target of the epoch mined last; that of an epoch in progress is in `computeWorkerContext`.
     function poraTarget() external view returns (uint256);
+    /// @notice Most shards that the log can be divided into by a miner.
     function maxShards() external view returns (uint64);
     /// @notice Answers that the epoch mined last has had.
     function currentSubmissions() external view returns (uint256);
+    /// @notice The last epoch that had an answer.
     function lastMinedEpoch() external view returns (uint256);
+    /// @notice Blocks within which an epoch should have its answers.
     function targetMineBlocks() external view returns (uint256);
+    /// @notice Answers that an epoch aims at; it accepts twice as many.
     function targetSubmissions() external view returns (uint256);
+    /// @notice Subtasks of an epoch, one after the other.
     function nSubtasks() external view returns (uint256);
+    /// @notice Blocks between the starts of two subtasks.
     function subtaskInterval() external view returns (uint256);
+    /// @notice By how much of the deviation an epoch moves the target: one part in so many.
     function difficultyAdjustRatio() external view returns (uint256);
+    /// @notice The lowest difficulty that adjustment can reach.
     function minDifficulty() external view returns (uint256);
 }
