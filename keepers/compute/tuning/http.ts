@@ -269,6 +269,7 @@ function sendFile(reply: FastifyReply, path: string, { file_size, file_hash, id 
   if (part === 'unsatisfiable')
     return reply
       .code(416)
+      .type('application/json')
       .header('Content-Range', `bytes */${size}`)
       .send({ error: `the file has ${size} bytes` })
   if (!part) return reply.header('Content-Length', size).send(createReadStream(path))
