@@ -4,6 +4,7 @@ import { gateway } from '../keepers/compute/gateway/keeper.ts'
 import { computeProvider } from '../keepers/compute/provider/keeper.ts'
 import { tuning } from '../keepers/compute/tuning/keeper.ts'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
+import { fundGateway } from './gateway-account.ts'
 import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
 
 /** Wei for a token in and out, of each provider: a gateway has something to choose. */
@@ -15,7 +16,8 @@ const PRICES = [
 /** Soon, so that whoever asks sees the provider paid, and at a price that is worth the gas. */
 const QUICK_SETTLEMENT = { settleMs: 500, settleAfterSeconds: 5, settleGasPercent: 100 }
 
-export function computeServices({ rpcUrl, accounts, contracts, ports, folder, simulatedTee, modules }: NetworkDescription): Service[] {
+export function computeServices(network: NetworkDescription): Service[] {
+  const { rpcUrl, accounts, contracts, ports, folder, simulatedTee, modules } = network
   const key = (account: number) => ({ privateKey: accounts[account]!.privateKey })
   const service = (name: string, definition: KeeperDefinition<any>, port: number, config: object, publish?: Service['publish']): Service => ({
     name,
@@ -61,15 +63,18 @@ export function computeServices({ rpcUrl, accounts, contracts, ports, folder, si
         urls.tuningProvider = { address: accounts[ACCOUNTS.computeTuning]!.address, url: at }
       },
     ),
-    service(
-      'compute/gateway',
-      gateway,
-      gatewayPort,
-      { inference: contracts.InferenceServing, registry: contracts.TeeSignerRegistry, allowDevelopment: true, ...key(ACCOUNTS.computeGateway) },
-      (urls, at) => {
-        urls.gateway = at
-      },
-    ),
+    {
+      ...service(
+        'compute/gateway',
+        gateway,
+        gatewayPort,
+        { inference: contracts.InferenceServing, registry: contracts.TeeSignerRegistry, allowDevelopment: true, ...key(ACCOUNTS.computeGateway) },
+        (urls, at) => {
+          urls.gateway = at
+        },
+      ),
+      prepare: () => fundGateway(network),
+    },
   ]
 }
 

@@ -73,9 +73,10 @@ export async function startKeepers({ description, backend, log, wanted = () => t
   }
 }
 
-async function start({ name, definition, config }: Service, backend: Backend, log: Log): Promise<Running> {
+async function start({ name, definition, config, prepare }: Service, backend: Backend, log: Log): Promise<Running> {
   const runtime = createRuntime({ name, backend, log: log.child({ keeper: name }) })
   try {
+    await prepare?.()
     const keeper = await definition.create(definition.schema.parse(config), runtime)
     await keeper.start()
     return { keeper, runtime }

@@ -54,7 +54,6 @@ export class LocalNetwork {
     const { services } = await step('keepers ready', async () => answered(await keepers.ask({ description })))
 
     const file: DevnetFile = { chain: { rpcUrl: chain.url, chainId: chain.chainId, accounts: chain.accounts }, contracts, services }
-    if (services.gateway) await step('gateway funded', async () => (await import('./gateway-account.ts')).fundGateway(file))
     publish(at.devnet, file)
     this.#stops.push(() => withdraw(at.devnet))
     return file

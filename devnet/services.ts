@@ -26,6 +26,8 @@ export interface Service {
   name: string
   definition: KeeperDefinition<any>
   config: Record<string, unknown>
+  /** What it needs from the network, once those before it have started. */
+  prepare?: () => Promise<void>
   /** Its part of devnet.json. */
   publish?: (urls: ServiceUrls, url: string) => void
 }

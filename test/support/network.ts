@@ -144,7 +144,7 @@ function unwanted({ storage, compute }: Pick<Setup, 'storage' | 'compute'>): Set
 
 async function runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, logLevel }: Setup): Promise<KeeperNetwork> {
   // Keepers are told of each other before they start, so that the system can't be left to choose their ports.
-  const ports = await freePortsFor({ storageNodes: (storage && storage.nodes) || 2, computeProviders: compute?.providers ?? 2 })
+  const ports = await freePortsFor({ storageNodes: (storage ? storage.nodes : undefined) ?? 2, computeProviders: compute?.providers ?? 2 })
   const left = unwanted({ storage, compute })
   const description = {
     rpcUrl: chain.url,
