@@ -39,13 +39,13 @@ type ServiceArguments = [url: string, quota: typeof QUOTA, pricePerToken: bigint
 /** Sees to it that the chain attests the signer, before and again before that ends, and that it knows the service. */
 export class Registration {
   readonly #options: RegistrationOptions
-  #trouble: string | undefined
+  #trouble: string | undefined = 'not registered yet'
 
   constructor(options: RegistrationOptions) {
     this.#options = options
   }
 
-  /** Why the last attempt failed, or undefined. */
+  /** Why the chain may not know the service: the last attempt failed, or there was none yet. */
   problem(): string | undefined {
     return this.#trouble
   }
