@@ -9,6 +9,12 @@ import type { DevnetFile } from '../../devnet/devnet-file.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+/** Where the services of a network are. */
+export const urlsOf = (services: DevnetFile['services']): string[] =>
+  Object.values(services)
+    .flat()
+    .map((service) => (typeof service === 'string' ? service : service.url))
+
 /** `npm start -- --dir <folder> …` without npm. */
 export class Start {
   readonly #process: ChildProcess

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DevnetFile } from '../../devnet/devnet-file.ts'
 import { freePortBase } from '../../devnet/ports.ts'
-import { Start } from './start-process.ts'
+import { Start, urlsOf } from './start-process.ts'
 
 describe('devnet: npm start', function () {
   this.timeout(240_000)
@@ -44,7 +44,8 @@ describe('devnet: npm start', function () {
     assert.equal(file.chain.rpcUrl, `http://127.0.0.1:${portBase}`)
     for (const address of Object.values(file.contracts)) assert.notEqual(await call(file, 'eth_getCode', address, 'latest'), '0x')
     for (const url of Object.values(file.services).flat()) assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' }, url)
-    assert.equal(await call(file, 'eth_getTransactionCount', file.chain.accounts[0]!.address, 'latest'), '0x0', 'account 0 is kept for the compute contracts')
+    assert.equal(await call(file, 'eth_getTransactionCount', file.chain.accounts[0]!.address, 'latest'), '0xd', 'account 0 made the compute contracts, no more')
+    assert.equal(file.contracts.LedgerManager, '0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0', 'where the public compute client expects it')
 
     const user = file.chain.accounts[6]!.address
     const hash = await call(file, 'eth_sendTransaction', { from: user, to: user })

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../deploy/networks.ts'
 import { freePortBase } from '../../devnet/ports.ts'
-import { Flow__factory, StorageRewards__factory } from '../../typechain-types/index.ts'
-import { Start } from './start-process.ts'
+import { Flow__factory, InferenceServing__factory, StorageRewards__factory } from '../../typechain-types/index.ts'
+import { Start, urlsOf } from './start-process.ts'
 
 const SECTOR_BYTES = 256
 
@@ -30,7 +30,7 @@ describe('devnet: the guided tour of npm start', function () {
     return found!
   }
 
-  it('stores a file, finds it on the other node, fetches it from there, sees its miner paid, and stays up', async () => {
+  it('stores a file, fetches it from the other node, sees its miner paid; asks a provider, verifies, sees it paid; and stays up', async () => {
     const { chain, contracts, services } = await start.up()
     const [first, second] = services.storageNodes as [string, string]
     await start.says('That was the tour.')
@@ -79,11 +79,17 @@ describe('devnet: the guided tour of npm start', function () {
       assert.ok(firstChunk <= pricingIndex && pricingIndex <= lastChunk, `chunk ${pricingIndex} is of the tour's ${firstChunk} to ${lastChunk}`)
       assert.ok((await rewards.payments(beneficiary)) >= amount)
 
+      // The provider of the tour's question settled the batch that the tour told of.
+      const asked = told(/(0x[0-9a-fA-F]{40}) serves /)
+      const serving = InferenceServing__factory.connect(contracts.InferenceServing!, provider)
+      assert.ok((await serving.lastNonce(asked)) >= BigInt(told(/batch (\d+):/)))
+      assert.ok((await serving.earningsOf(asked)) > 0n)
+
       // It stays up: blocks go on, and every service is ready.
       const block = await provider.getBlockNumber()
       await sleep(2500)
       assert.ok((await provider.getBlockNumber()) > block)
-      for (const url of Object.values(services).flat()) assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' }, url)
+      for (const url of urlsOf(services)) assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' }, url)
     } finally {
       provider.destroy()
     }

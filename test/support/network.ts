@@ -31,6 +31,8 @@ export interface NetworkOptions {
 
 /** A whole network in this process, on ports of its own. */
 export interface Network {
+  /** Where its state is. */
+  folder: string
   rpcUrl: string
   accounts: Account[]
   contracts: Readonly<Record<string, string>>
@@ -91,6 +93,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
     }
     const urls: ServiceUrls = keepers?.urls ?? {}
     return {
+      folder,
       rpcUrl: chain.url,
       accounts: chain.accounts,
       contracts,

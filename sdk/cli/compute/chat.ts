@@ -1,10 +1,13 @@
 import { text } from 'node:stream/consumers'
 import { Command } from 'commander'
+import type { JsonRpcProvider } from 'ethers'
+import { checkRegistry } from '../../attestation/verify-signer.ts'
 import { type Answer, ask } from '../../compute/ask.ts'
+import type { ComputeContracts } from '../../compute/contracts.ts'
 import { chooseProvider } from '../../compute/providers.ts'
 import { defaultAnswerFolder, fetchReceipt, storeAnswer } from '../../compute/receipts.ts'
 import { bearerFor } from '../../compute/session.ts'
-import { verifyAnswer } from '../../compute/verify.ts'
+import { isLocalChain, verifyAnswer } from '../../compute/verify.ts'
 import { PerigeeError } from '../../errors.ts'
 import { interruptible } from '../options.ts'
 import { notice, print } from '../output.ts'
@@ -31,6 +34,7 @@ export function chatCommand(): Command {
 async function chat(prompt: string, flags: ChatFlags): Promise<void> {
   const { rpc, contracts, signer } = await actorOf(flags)
   const provider = await chooseProvider(contracts, flags)
+  await requireTrust(contracts, rpc)
   const user = await signer.getAddress()
   const messages = [
     ...(flags.system ? [{ role: 'system', content: flags.system }] : []),
@@ -54,4 +58,11 @@ async function chat(prompt: string, flags: ChatFlags): Promise<void> {
     })
   }
   notice(`verified · ${provider.address} · ${signed.receipt.fee} wei · ${stored}`, flags)
+}
+
+/** Before anything is sent: a registry that takes simulated evidence proves nothing, and counts on this machine only. */
+async function requireTrust({ registry }: ComputeContracts, rpc: JsonRpcProvider): Promise<void> {
+  const { chainId } = await rpc.getNetwork()
+  const { check } = await checkRegistry(registry, { allowDevelopment: isLocalChain(chainId) })
+  if (!check.ok) throw new PerigeeError('VERIFICATION_FAILED', `the attestation of this network is not to be believed: ${check.name}: ${check.detail}`)
 }

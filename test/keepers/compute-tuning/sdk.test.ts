@@ -6,6 +6,7 @@ import { expect } from 'chai'
 import { parseEther, Wallet } from 'ethers'
 import { answer, decodeModel } from '../../../protocol/compute/tuned-model.ts'
 import { taskDigest, uploadDigest } from '../../../protocol/compute/tuning-signatures.ts'
+import { releaseSdkTimers } from '../../support/sdk-timers.ts'
 import { eventually, now, TuningClient } from './client.ts'
 import { startTuningNetwork, type TuningNetwork } from './network.ts'
 import { chatLines, customerRows, PARAMS } from './sample-dataset.ts'
@@ -22,12 +23,16 @@ describe('public compute SDK, fine-tuning', function () {
   const said: string[] = []
   const { log, warn } = console
 
+  let restoreTimers: () => void
+
   before(async () => {
+    restoreTimers = releaseSdkTimers()
     console.log = console.warn = (...words: unknown[]) => said.push(words.join(' '))
     network = await startTuningNetwork()
     folder = await mkdtemp(join(tmpdir(), 'perigee-tuning-sdk-'))
   })
   after(async () => {
+    restoreTimers()
     Object.assign(console, { log, warn })
     await rm(folder, { recursive: true, force: true })
     await network?.stop()
