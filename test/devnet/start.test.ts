@@ -43,7 +43,7 @@ describe('devnet: npm start', function () {
     assert.equal(file.chain.chainId, 31337)
     assert.equal(file.chain.rpcUrl, `http://127.0.0.1:${portBase}`)
     for (const address of Object.values(file.contracts)) assert.notEqual(await call(file, 'eth_getCode', address, 'latest'), '0x')
-    for (const url of Object.values(file.services).flat()) assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' }, url)
+    for (const url of urlsOf(file.services)) assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' }, url)
     assert.equal(await call(file, 'eth_getTransactionCount', file.chain.accounts[0]!.address, 'latest'), '0xd', 'account 0 made the compute contracts, no more')
     assert.equal(file.contracts.LedgerManager, '0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0', 'where the public compute client expects it')
 
