@@ -55,8 +55,12 @@ struct Challenge {
 
 /// @title Disputes over receipts
 /// @notice Takes a provider's stake for what its trusted execution environment signed and should not have: the user gets what she was overcharged,
-/// and a fixed compensation. A batch can be disputed for a week after it was settled, see IInferenceSettlement. Amounts in wei.
+/// and a fixed compensation; as much again is burnt, so that a provider gains nothing by taking its own stake. If there is less stake than that,
+/// both get half of it.
+/// A batch can be disputed for a week after its nonce was settled, see IInferenceSettlement. Under one nonce a signer signs one batch, whose
+/// signature it may renew: of two different ones, each counts, also the one that was not settled. Amounts in wei.
 interface IReceiptDisputes {
+    /// `taken` wei of stake are gone: half to the user, half burnt.
     event FaultProven(
         address indexed provider,
         address indexed user,

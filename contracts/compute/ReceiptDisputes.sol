@@ -18,6 +18,9 @@ import {Receipt, SettlementBatch} from "./Receipts.sol";
 /// @title Disputes over receipts
 /// @notice Immutable and without roles: it is what providers put their stake under. Its balance is the deposits of open challenges, and credit of
 /// deposits that were not accepted when paid out.
+/// Of the stake that a fault costs, half goes to the user and half is burnt: credited in Bonds to nobody. The chain can't tell a user from her
+/// provider in disguise, and whoever holds a signing key can sign faults of any amount against itself; so whoever takes its own stake out
+/// that way, past the delay of unbonding, loses as much as it gets.
 contract ReceiptDisputes is IReceiptDisputes, RefundCredit {
     /// @notice What a user gets for a fault, beside what she was overcharged.
     uint256 public constant COMPENSATION = 1 ether;
@@ -29,6 +32,8 @@ contract ReceiptDisputes is IReceiptDisputes, RefundCredit {
     /// Longest time after which a batch can be disputed: what a signer signed later, it signed for nothing.
     uint256 private constant DISPUTABLE_FOR = 23 days;
     uint8 private constant PRICE_BITS = 16;
+    /// Can't call, so can't withdraw.
+    address private constant BURNT = address(0);
 
     bytes32 private constant RECEIPT_TYPE = keccak256(
         "Receipt(bytes32 id,address provider,address user,uint64 sequence,uint64 createdAt,uint8 tokenId,uint16 priceVersion,uint64 inputUnits,uint64 outputUnits,uint128 fee,uint128 cumulativeFee,uint128 keySpend,bytes32 requestHash,bytes32 responseHash,bytes32 modelHash,bytes32 specHash,uint64 seed,bytes32 unitsRule)"
@@ -136,7 +141,8 @@ contract ReceiptDisputes is IReceiptDisputes, RefundCredit {
         uint256 charged = _chargedTo(msg.sender, provider, items);
         require(charged != 0, NothingCharged(msg.sender));
         uint64 deadline = uint64(block.timestamp + ANSWER_TIME);
-        uint128 locked = bonds.lock(serving.bondOf(provider), _due(charged));
+        bytes32 bond = serving.bondOf(provider);
+        uint128 locked = bonds.lock(bond, 2 * _due(bond, charged));
         _challenges[id] = Challenge(provider, nonce, msg.sender, deadline, locked, charged, requestsHash);
         emit TotalChallenged(id, provider, msg.sender, nonce, charged, deadline);
     }
@@ -217,6 +223,7 @@ contract ReceiptDisputes is IReceiptDisputes, RefundCredit {
         require(MerkleProof.verifyCalldata(evidence.path, batch.requestsHash, hash), NotInBatch(hash));
     }
 
+    /// The batch need not be the one that was settled under its nonce: a signer that signs two under one nonce is at fault for either.
     function _checkBatch(SettlementBatch memory batch, bytes calldata signature) private view {
         require(serving.isDisputable(batch.provider, batch.nonce), NotDisputable(batch.provider, batch.nonce));
         bytes32 digest = serving.batchDigest(batch.provider, batch.nonce, batch.requestsHash, batch.itemsHash);
@@ -234,12 +241,16 @@ contract ReceiptDisputes is IReceiptDisputes, RefundCredit {
     }
 
     function _take(address provider, address user, Fault fault, bytes32 hash, uint256 overcharged) private {
-        uint256 taken = bonds.slash(serving.bondOf(provider), _due(overcharged), user);
+        bytes32 bond = serving.bondOf(provider);
+        uint128 due = _due(bond, overcharged);
+        uint256 taken = bonds.slash(bond, due, user);
+        taken += bonds.slash(bond, due, BURNT);
         emit FaultProven(provider, user, fault, hash, overcharged, taken);
     }
 
-    /// However absurd the amount that was signed: no bond is larger.
-    function _due(uint256 overcharged) private pure returns (uint128) {
-        return uint128(Math.min(overcharged + COMPENSATION, type(uint128).max));
+    /// What the user gets: all that is due to her, as far as there is as much again to burn.
+    function _due(bytes32 bond, uint256 overcharged) private view returns (uint128) {
+        IBonds.Bond memory held = bonds.bondOf(bond);
+        return uint128(Math.min(overcharged + COMPENSATION, (uint256(held.bonded) + held.unbonding) / 2));
     }
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { id, parseEther, ZeroHash } from 'ethers'
+import { id, parseEther, ZeroAddress, ZeroHash } from 'ethers'
 import { network } from 'hardhat'
 import { itemsHash, itemsOf } from '../../../protocol/compute/batch.ts'
 import { type Receipt, receiptHash } from '../../../protocol/compute/receipt.ts'
@@ -53,24 +53,53 @@ describe('ReceiptDisputes: a receipt', () => {
     expect(await disputes.receiptHash(one)).to.equal(receiptHash(one))
   })
 
-  it('with its Merkle path and a wrong fee moves stake to the user, once', async () => {
+  it('with its Merkle path and a wrong fee moves stake to the user, and burns as much, once', async () => {
     const { disputes, bonds, at, user, other, receipt, prove, stake } = await load()
     const wrong = await receipt({ fee: 10n * INPUT_PRICE + 20n * OUTPUT_PRICE + COIN })
     const { evidence } = await prove([wrong, await receipt({ sequence: 2 }), await receipt({ sequence: 3 })])
     await expect(disputes.connect(other).dispute(evidence[0]!, []))
       .to.emit(disputes, 'FaultProven')
-      .withArgs(at, user, FAULT.WrongFee, receiptHash(wrong), COIN, 2n * COIN)
+      .withArgs(at, user, FAULT.WrongFee, receiptHash(wrong), COIN, 4n * COIN)
     expect(await bonds.compensation(user)).to.equal(2n * COIN)
-    expect(await stake()).to.equal(STAKE - 2n * COIN)
+    expect(await bonds.compensation(ZeroAddress)).to.equal(2n * COIN)
+    expect(await stake()).to.equal(STAKE - 4n * COIN)
     await expect(disputes.dispute(evidence[0]!, [])).to.be.revertedWithCustomError(disputes, 'AlreadyDecided')
     await expect(disputes.dispute(evidence[1]!, [])).to.be.revertedWithCustomError(disputes, 'NoFault')
   })
 
-  it('with an absurd fee takes all the stake there is', async () => {
-    const { disputes, bonds, user, receipt, prove } = await load()
+  it('with an absurd fee costs all the stake there is, of which half is burnt, also of what is unbonding', async () => {
+    const { disputes, serving, bonds, provider, at, user, receipt, prove, stake } = await load()
     const { evidence } = await prove([await receipt({ fee: 2n ** 128n - 1n })])
+    await bonds.connect(provider).unbond(await serving.bondOf(at), STAKE / 4n)
     await disputes.dispute(evidence[0]!, [])
-    expect(await bonds.compensation(user)).to.equal(STAKE)
+    expect(await bonds.compensation(user)).to.equal(STAKE / 2n)
+    expect(await bonds.compensation(ZeroAddress)).to.equal(STAKE / 2n)
+    expect(await stake()).to.equal(0n)
+  })
+
+  it('gives its provider no more than half of its stake back, however often it convicts itself', async () => {
+    const { disputes, serving, bonds, at, user, receipt, prove } = await load()
+    const receipts = await Promise.all([1, 2, 3, 4].map((sequence) => receipt({ sequence, fee: 20n * COIN })))
+    const { evidence } = await prove(receipts)
+    for (const each of evidence) await disputes.dispute(each, [])
+    const left = (await bonds.bondOf(await serving.bondOf(at))).bonded
+    expect(await bonds.compensation(user)).to.equal((STAKE - left) / 2n)
+    expect(left).to.be.lessThan(STAKE / 10n)
+  })
+
+  it('counts also in a batch that was signed under the nonce of another one', async () => {
+    const { disputes, serving, registry, bonds, tee, user, receipt, prove } = await load()
+    await prove([await receipt()])
+    const second = await prove([await receipt({ sequence: 2, fee: 1n })], { settled: false, nonce: 1 })
+    // The same batch with the signature of the next key is no fault.
+    const next = ethers.Wallet.createRandom()
+    await registry.attest(next.address, 2n ** 40n)
+    await serving.addOrUpdateService(serviceOf(next.address))
+    const one = await receipt({ sequence: 3 })
+    const [first, renewed] = [await prove([one], { by: tee }), await prove([one], { settled: false, by: next, nonce: 2 })]
+    await expect(disputes.disputePair(first.evidence[0]!, renewed.evidence[0]!)).to.be.revertedWithCustomError(disputes, 'NoFault')
+    await disputes.dispute(second.evidence[0]!, [])
+    expect(await bonds.compensation(user)).to.equal(COIN)
   })
 
   it('counts only in its batch: another path, receipt, root, provider, signer, contract or chain is refused', async () => {
@@ -131,7 +160,7 @@ describe('ReceiptDisputes: a receipt', () => {
       if (each)
         await expect(disputes.dispute(evidence[i]!, []))
           .to.emit(disputes, 'FaultProven')
-          .withArgs(each.provider, each.user, FAULT.PriceNotInForce, receiptHash(each), each.fee, each.fee + COIN)
+          .withArgs(each.provider, each.user, FAULT.PriceNotInForce, receiptHash(each), each.fee, 2n * (each.fee + COIN))
     await expect(disputes.dispute(evidence[1]!, [])).to.be.revertedWithCustomError(disputes, 'NoFault')
   })
 
@@ -153,7 +182,7 @@ describe('ReceiptDisputes: a receipt', () => {
     const proven = (i: number, models: string[], fault: number, each: Receipt, overcharged: bigint) =>
       expect(disputes.dispute(evidence[i]!, models))
         .to.emit(disputes, 'FaultProven')
-        .withArgs(at, user, fault, receiptHash(each), overcharged, overcharged + COIN)
+        .withArgs(at, user, fault, receiptHash(each), overcharged, 2n * (overcharged + COIN))
     await proven(1, [], FAULT.OverKeyCap, over, 7n)
     await proven(2, [], FAULT.KeyExpired, late, late.fee)
     await expect(disputes.dispute(evidence[3]!, [])).to.be.revertedWithCustomError(disputes, 'NoFault')
@@ -171,7 +200,7 @@ describe('ReceiptDisputes: two receipts', () => {
     const { evidence } = await prove([a, b, c, d])
     await expect(disputes.disputePair(evidence[0]!, evidence[1]!))
       .to.emit(disputes, 'FaultProven')
-      .withArgs(at, user, FAULT.Equivocation, receiptHash(b), b.fee, b.fee + COIN)
+      .withArgs(at, user, FAULT.Equivocation, receiptHash(b), b.fee, 2n * (b.fee + COIN))
     for (const [x, y] of [
       [0, 1],
       [1, 0],
@@ -189,7 +218,7 @@ describe('ReceiptDisputes: two receipts', () => {
     const [first, second] = [await prove([one]), await prove([one, await receipt({ sequence: 2 })])]
     await expect(disputes.disputePair(first.evidence[0]!, second.evidence[0]!))
       .to.emit(disputes, 'FaultProven')
-      .withArgs(at, user, FAULT.ChargedTwice, receiptHash(one), one.fee, one.fee + COIN)
+      .withArgs(at, user, FAULT.ChargedTwice, receiptHash(one), one.fee, 2n * (one.fee + COIN))
   })
 
   it('that follow each other must add up', async () => {
@@ -203,7 +232,7 @@ describe('ReceiptDisputes: two receipts', () => {
     await expect(disputes.disputePair(evidence[0]!, evidence[3]!)).to.be.revertedWithCustomError(disputes, 'NoFault')
     await expect(disputes.disputePair(evidence[1]!, evidence[2]!))
       .to.emit(disputes, 'FaultProven')
-      .withArgs(at, user, FAULT.BrokenTotal, receiptHash(third), 5n, COIN + 5n)
+      .withArgs(at, user, FAULT.BrokenTotal, receiptHash(third), 5n, 2n * (COIN + 5n))
   })
 })
 
@@ -226,7 +255,7 @@ describe('ReceiptDisputes: what a batch charged in all', () => {
   it('is explained by the first and the last receipt: the deposit goes to the provider', async () => {
     const { disputes, bonds, serving, provider, at, evidence, challenge, number, other, stake } = await challenged()
     await expect(challenge()).to.emit(disputes, 'TotalChallenged')
-    expect((await bonds.bondOf(await serving.bondOf(at))).locked).to.be.greaterThan(COIN)
+    expect((await bonds.bondOf(await serving.bondOf(at))).locked).to.be.greaterThan(2n * COIN)
     const explain = (first: number, last: number) => disputes.connect(other).explainTotal(number, evidence[first]!, evidence[last]!)
     await expect(explain(0, 1)).to.be.revertedWithCustomError(disputes, 'DoesNotAddUp')
     await expect(explain(0, 3)).to.be.revertedWithCustomError(disputes, 'WrongUser')
@@ -246,6 +275,7 @@ describe('ReceiptDisputes: what a batch charged in all', () => {
     await expect(disputes.explainTotal(number, evidence[0]!, evidence[2]!)).to.be.revertedWithCustomError(disputes, 'DeadlinePassed')
     await expect(disputes.concludeChallenge(number)).to.changeEtherBalance(ethers, alice, DEPOSIT, { includeFee: false })
     expect(await bonds.compensation(user)).to.equal(3n * fee + COIN)
+    expect(await bonds.compensation(ZeroAddress)).to.equal(3n * fee + COIN)
     await expect(disputes.concludeChallenge(number)).to.be.revertedWithCustomError(disputes, 'UnknownChallenge')
     expect(await ethers.provider.getBalance(disputes)).to.equal(0n)
   })
