@@ -12,6 +12,8 @@ interface Vm {
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function expectRevert(bytes calldata data) external;
     function expectEmit() external;
+    function addr(uint256 key) external pure returns (address);
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function assertEq(uint256 left, uint256 right, string calldata reason) external pure;
     function assertEq(bytes32 left, bytes32 right, string calldata reason) external pure;
     function assertLe(uint256 left, uint256 right, string calldata reason) external pure;
