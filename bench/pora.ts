@@ -1,5 +1,5 @@
 import { createBLAKE2b, createKeccak, type IHasher } from 'hash-wasm'
-import { loadKernel } from '../codec/index.ts'
+import { loadKernel } from '../codec/keccak/index.ts'
 import { type Draw, draws, Evaluator, type PoraTask, rangeDigest, recallRange } from '../protocol/storage/pora.ts'
 import { LOAD_SECTORS, LOAD_SIZE, seal, word } from '../protocol/storage/sealing.ts'
 import { callsPerSecond } from './measure.ts'

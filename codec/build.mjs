@@ -1,27 +1,32 @@
-// Compiles the kernels in codec/assembly to codec/build, once with SIMD and once without.
-// Does nothing when neither the sources nor the compiler have changed.
+// Compiles each family of kernels to codec/build, once with SIMD and once without.
+// Does nothing for a family when neither its sources nor the compiler have changed.
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { keccakSource } from './keccak-f.mjs'
+import { keccakSource } from './keccak/keccak-f.mjs'
 
 const output = new URL('build/', import.meta.url)
-const stamp = new URL('sources.sha256', output)
-const assembly = (name) => readFileSync(new URL(`assembly/${name}`, import.meta.url), 'utf8')
-const shared = { 'kernels.ts': assembly('kernels.ts'), 'single.ts': assembly('single.ts') }
-const flavours = {
-  simd: { sources: { ...shared, 'pair.ts': assembly('pair.ts'), 'keccak.ts': keccakSource(['pair', 'single']) }, flags: ['--enable', 'simd'] },
-  scalar: { sources: { ...shared, 'keccak.ts': keccakSource(['single']) }, flags: [] },
+const assembly = (family, name) => readFileSync(new URL(`${family}/assembly/${name}.ts`, import.meta.url), 'utf8')
+const sources = (family, names) => Object.fromEntries(names.map((name) => [`${name}.ts`, assembly(family, name)]))
+
+/** Flavours of each family: sources by name, of which `kernels.ts` is the entry, and flags of the compiler. */
+const families = {
+  keccak: {
+    simd: { sources: { ...sources('keccak', ['kernels', 'single', 'pair']), 'keccak.ts': keccakSource(['pair', 'single']) }, flags: ['--enable', 'simd'] },
+    scalar: { sources: { ...sources('keccak', ['kernels', 'single']), 'keccak.ts': keccakSource(['single']) }, flags: [] },
+  },
 }
 const flags = ['-O3', '--noAssert', '--runtime', 'stub', '--use', 'abort=']
 const { version } = createRequire(import.meta.url)('assemblyscript/package.json')
-const hash = createHash('sha256')
-  .update(JSON.stringify([version, flags, flavours]))
-  .digest('hex')
-const wasm = (flavour) => new URL(`keccak-${flavour}.wasm`, output)
 
-const built = existsSync(stamp) && readFileSync(stamp, 'utf8') === hash && Object.keys(flavours).every((flavour) => existsSync(wasm(flavour)))
-if (!built) {
+for (const [family, flavours] of Object.entries(families)) {
+  const stamp = new URL(`${family}.sha256`, output)
+  const hash = createHash('sha256')
+    .update(JSON.stringify([version, flags, flavours]))
+    .digest('hex')
+  const wasm = (flavour) => new URL(`${family}-${flavour}.wasm`, output)
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash && Object.keys(flavours).every((flavour) => existsSync(wasm(flavour)))) continue
+
   const { main } = await import('assemblyscript/asc')
   mkdirSync(output, { recursive: true })
   for (const [flavour, { sources, flags: own }] of Object.entries(flavours)) {
@@ -30,7 +35,7 @@ if (!built) {
       writeFile: (_name, contents) => replace(wasm(flavour), contents),
       listFiles: () => [],
     })
-    if (error) throw new Error(`codec: the ${flavour} kernels do not compile\n${stderr}`)
+    if (error) throw new Error(`codec: the ${flavour} kernels of ${family} do not compile\n${stderr}`)
   }
   replace(stamp, hash)
 }

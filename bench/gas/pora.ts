@@ -1,6 +1,6 @@
 import { type BytesLike, type ContractTransactionResponse, getBytes, type Signer } from 'ethers'
 import { network } from 'hardhat'
-import { loadKernel } from '../../codec/index.ts'
+import { loadKernel } from '../../codec/keccak/index.ts'
 import { AddressBook } from '../../deploy/address-book.ts'
 import { deploy } from '../../deploy/deploy.ts'
 import { PROFILES } from '../../deploy/profiles.ts'

@@ -1,4 +1,4 @@
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 
 /** Bytes of a chunk: the leaf of every tree, and the sector the log counts in. */
 export const CHUNK_SIZE = 256

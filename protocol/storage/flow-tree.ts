@@ -1,5 +1,5 @@
 import { getBytes } from 'ethers'
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { HASH_SIZE, MAX_HEIGHT, SEGMENT_CHUNKS, SEGMENT_HEIGHT, zeroHash } from './constants.ts'
 import { powerOfTwoAtLeast } from './file-shape.ts'
 import { FlowLevel } from './flow-levels.ts'

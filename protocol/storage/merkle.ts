@@ -1,5 +1,5 @@
 import { getBytes, hexlify } from 'ethers'
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { CHUNK_SIZE, HASH_SIZE, SEGMENT_CHUNKS, SEGMENT_HEIGHT, SEGMENT_SIZE, zeroHash } from './constants.ts'
 import { chunksInSegment, type FileShape, fileShape, heightsOf, powerOfTwoAtLeast } from './file-shape.ts'
 

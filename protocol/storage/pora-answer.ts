@@ -1,4 +1,4 @@
-import type { Kernel } from '../../codec/index.ts'
+import type { Kernel } from '../../codec/keccak/index.ts'
 import { draws, Evaluator, type PoraTask, shardMask } from './pora.ts'
 import { SEAL_SECTORS, unseal } from './sealing.ts'
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Kernel } from '../../codec/index.ts'
+import type { Kernel } from '../../codec/keccak/index.ts'
 import { LOAD_SECTORS, LOAD_SIZE, SEAL_SIZE, word } from './sealing.ts'
 
 /** Most sectors that one shard mines (8 TiB). */

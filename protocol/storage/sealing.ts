@@ -1,4 +1,4 @@
-import type { Kernel } from '../../codec/index.ts'
+import type { Kernel } from '../../codec/keccak/index.ts'
 
 /** Bytes of a seal, the unit that is sealed and proven. */
 export const SEAL_SIZE = 4096

@@ -1,4 +1,4 @@
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { HASH_SIZE, SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
 import { chunksInSegment } from '../../protocol/storage/file-shape.ts'
 import { verifySegmentProof } from '../../protocol/storage/merkle.ts'

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { loadKernel } from '../../codec/index.ts'
+import { loadKernel } from '../../codec/keccak/index.ts'
 import { HASH_SIZE, SEGMENT_SIZE } from '../../protocol/storage/constants.ts'
 import { chunksInSegment, type FileShape } from '../../protocol/storage/file-shape.ts'
 

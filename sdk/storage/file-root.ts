@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { CHUNK_SIZE, HASH_SIZE, SEGMENT_CHUNKS, SEGMENT_HEIGHT, SEGMENT_SIZE, zeroHash } from '../../protocol/storage/constants.ts'
 import { type FileShape, fileShape } from '../../protocol/storage/file-shape.ts'
 import { FileTree } from '../../protocol/storage/merkle.ts'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { getBytes, keccak256 } from 'ethers'
 import fc from 'fast-check'
-import { type Flavour, loadKernel } from '../../codec/index.ts'
+import { type Flavour, loadKernel } from '../../codec/keccak/index.ts'
 
 const reference = (message: Uint8Array): Uint8Array => getBytes(keccak256(message))
 const flavours: Flavour[] = ['scalar', 'simd']

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { hexlify } from 'ethers'
 import fc from 'fast-check'
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { zeroHash } from '../../protocol/storage/constants.ts'
 import { FlowTree, type LoadHashes, rootOfProof } from '../../protocol/storage/flow-tree.ts'
 import { FileTree, hashPair, type SubmissionNode } from '../../protocol/storage/merkle.ts'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { hexlify } from 'ethers'
 import fc from 'fast-check'
-import { threadKernel } from '../../codec/index.ts'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { SEGMENT_SIZE, zeroHash } from '../../protocol/storage/constants.ts'
 import { chunksInSegment, fileShape, paddedChunks } from '../../protocol/storage/file-shape.ts'
 import { FileTree, hashPair, type ProvenSegment, rootOfNodes, type SegmentProof, verifySegmentProof } from '../../protocol/storage/merkle.ts'

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { loadKernel } from '../../codec/index.ts'
+import { loadKernel } from '../../codec/keccak/index.ts'
 import { draws, Evaluator, padSeed, rangeDigest, recallRange, shardTarget } from '../../protocol/storage/pora.ts'
 import { faultOf, flowRoot, sealNode } from '../../protocol/storage/pora-answer.ts'
 import { seal, unseal } from '../../protocol/storage/sealing.ts'

@@ -1,4 +1,4 @@
-import { loadKernel } from '../../codec/index.ts'
+import { loadKernel } from '../../codec/keccak/index.ts'
 import { draws, Evaluator, type PoraTask, rangeDigest, recallRange, shardTarget } from '../../protocol/storage/pora.ts'
 import { answerArgument, type PoraAnswer } from '../../protocol/storage/pora-answer.ts'
 import { seal, word } from '../../protocol/storage/sealing.ts'

@@ -1,4 +1,4 @@
-import type { Kernel } from '../../codec/index.ts'
+import type { Kernel } from '../../codec/keccak/index.ts'
 import { type PoraTask, type RecallRange, rangeDigest } from '../../protocol/storage/pora.ts'
 import type { PoraAnswer } from '../../protocol/storage/pora-answer.ts'
 import { seal } from '../../protocol/storage/sealing.ts'

@@ -1,4 +1,4 @@
-import type { Kernel } from '../../codec/index.ts'
+import type { Kernel } from '../../codec/keccak/index.ts'
 
 /** The nodes of a tree, level by level from `leaves` up to its root. */
 function levels(kernel: Kernel, leaves: Uint8Array[]): Uint8Array[][] {

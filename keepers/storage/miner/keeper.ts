@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { getBytes, ZeroAddress } from 'ethers'
-import { loadKernel } from '../../../codec/index.ts'
+import { loadKernel } from '../../../codec/keccak/index.ts'
 import { Flow__factory, PoraMine__factory, StorageRewards__factory } from '../../../typechain-types/index.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import { lockFolder } from '../../runtime/files.ts'

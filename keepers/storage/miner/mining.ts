@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { keccak256 } from 'ethers'
-import type { Kernel } from '../../../codec/index.ts'
+import type { Kernel } from '../../../codec/keccak/index.ts'
 import type { Shard } from '../../../protocol/storage/shard.ts'
 import type { Flow, PoraMine } from '../../../typechain-types/index.ts'
 import { type Chain, shortMessage } from '../../runtime/chain.ts'

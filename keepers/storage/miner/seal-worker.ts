@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { loadKernel } from '../../../codec/index.ts'
+import { loadKernel } from '../../../codec/keccak/index.ts'
 import { LOAD_SEALS, LOAD_SECTORS, SEAL_SIZE, seal } from '../../../protocol/storage/sealing.ts'
 
 /** A load to seal. */

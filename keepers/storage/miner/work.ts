@@ -1,5 +1,5 @@
 import { getBytes, toBeHex } from 'ethers'
-import type { Kernel } from '../../../codec/index.ts'
+import type { Kernel } from '../../../codec/keccak/index.ts'
 import { type PoraTask, rangeDigest, recallRange, shardTarget } from '../../../protocol/storage/pora.ts'
 import type { Shard } from '../../../protocol/storage/shard.ts'
 import type { PoraMine } from '../../../typechain-types/index.ts'

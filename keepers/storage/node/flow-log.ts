@@ -1,7 +1,7 @@
 import { hexlify } from 'ethers'
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
-import { threadKernel } from '../../../codec/index.ts'
+import { threadKernel } from '../../../codec/keccak/index.ts'
 import { CHUNK_SIZE, HASH_SIZE, SEGMENT_CHUNKS, SEGMENT_SIZE, zeroHash } from '../../../protocol/storage/constants.ts'
 import { fileShape } from '../../../protocol/storage/file-shape.ts'
 import { FlowTree, type LoadHashes } from '../../../protocol/storage/flow-tree.ts'

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { threadKernel } from '../../../codec/index.ts'
+import { threadKernel } from '../../../codec/keccak/index.ts'
 import { HASH_SIZE, SEGMENT_HEIGHT, SEGMENT_SIZE, zeroHash } from '../../../protocol/storage/constants.ts'
 import { chunksInSegment, type FileShape, fileShape } from '../../../protocol/storage/file-shape.ts'
 import { PositionalFile } from '../../runtime/files.ts'

@@ -1,6 +1,6 @@
 import type { HardhatEthers } from '@nomicfoundation/hardhat-ethers/types'
 import { getCreateAddress, type Interface } from 'ethers'
-import { loadKernel } from '../../../codec/index.ts'
+import { loadKernel } from '../../../codec/keccak/index.ts'
 import { AccessManager__factory, Flow__factory, PoraMine__factory, StorageMarket__factory, StorageRewards__factory } from '../../../typechain-types/index.ts'
 import { UniformLog } from '../../support/uniform-log.ts'
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { network } from 'hardhat'
-import { loadKernel } from '../../../codec/index.ts'
+import { loadKernel } from '../../../codec/keccak/index.ts'
 import { sealNode } from '../../../protocol/storage/pora-answer.ts'
 import { PoraHarness__factory } from '../../../typechain-types/index.ts'
 import { answerOf, dataOfSeal, hex, vectors } from '../../support/pora-vectors.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { getBytes, hexlify } from 'ethers'
-import { threadKernel } from '../../../codec/index.ts'
+import { threadKernel } from '../../../codec/keccak/index.ts'
 import { rootOfProof } from '../../../protocol/storage/flow-tree.ts'
 import { verifyKept } from '../../../protocol/storage/kept.ts'
 import { eventually, finalized, known, type RunningNode, rpc, type Storage, startStorage, upload } from './network.ts'

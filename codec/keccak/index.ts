@@ -70,7 +70,7 @@ function compile(flavour: Flavour): WebAssembly.Module {
 }
 
 function read(flavour: Flavour): Uint8Array {
-  const file = new URL(`build/keccak-${flavour}.wasm`, import.meta.url)
+  const file = new URL(`../build/keccak-${flavour}.wasm`, import.meta.url)
   try {
     return readFileSync(file)
   } catch (cause) {
