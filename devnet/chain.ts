@@ -1,7 +1,7 @@
 import { HDNodeWallet, Mnemonic } from 'ethers'
 import type { Logger } from 'pino'
 import { Blockchain } from './blockchain.ts'
-import { DEV_MNEMONIC } from './evm.ts'
+import { DEV_ACCOUNTS, DEV_MNEMONIC } from './evm.ts'
 import { serveChain } from './rpc.ts'
 
 export interface ChainOptions {
@@ -31,7 +31,6 @@ export interface Chain {
 }
 
 export const LOCAL_CHAIN_ID = 31337
-const DEV_ACCOUNTS = 20
 
 /** The funded development accounts, in the order every development tool numbers them. */
 export function devAccounts(): Account[] {

@@ -21,6 +21,7 @@ interface RawBlock {
 
 /** The mnemonic every Ethereum development tool uses: its accounts hold 10,000 ETH each and are known to the world. */
 export const DEV_MNEMONIC = 'test test test test test test test test test test test junk'
+export const DEV_ACCOUNTS = 30
 
 /** Hardhat's EVM in this process. Same header and same operations in the same order give the same blocks, hash for hash. */
 export class Evm {
@@ -40,7 +41,7 @@ export class Evm {
           chainId,
           hardfork,
           initialDate: genesisTime,
-          accounts: { mnemonic: DEV_MNEMONIC },
+          accounts: { mnemonic: DEV_MNEMONIC, count: DEV_ACCOUNTS },
           allowBlocksWithSameTimestamp: true,
           // As on a real chain: a transaction that reverts is mined, and its receipt says so.
           throwOnTransactionFailures: false,

@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 /** What block 0 is made of. With it, and the entries, the EVM reproduces every block and its hash. */
 const headerSchema = z.strictObject({
-  format: z.literal('perigee chain journal 1'),
+  format: z.literal('perigee chain journal 2'),
   genesisTime: z.iso.datetime(),
   chainId: z.int().positive(),
   hardfork: z.string(),
@@ -46,7 +46,7 @@ export class Journal {
   static open(path: string, fresh: Omit<Header, 'format'>): { journal: Journal; entries: Entry[] } {
     mkdirSync(dirname(path), { recursive: true })
     if (!existsSync(path)) {
-      writeFileSync(`${path}.new`, `${JSON.stringify({ format: 'perigee chain journal 1', ...fresh } satisfies Header)}\n`)
+      writeFileSync(`${path}.new`, `${JSON.stringify({ format: 'perigee chain journal 2', ...fresh } satisfies Header)}\n`)
       renameSync(`${path}.new`, path)
     }
     const fd = openSync(path, 'r+')
