@@ -1,11 +1,17 @@
 import { type ContractRunner, Interface, isCallException, isError, type TransactionReceipt, type TransactionResponse } from 'ethers'
 import {
+  IAvailabilityChallenges__factory,
+  IBlobPayments__factory,
   IBonds__factory,
+  IDACertificates__factory,
+  IDAEpochs__factory,
+  IDASigners__factory,
   type IFlow,
   IFlow__factory,
   IInferenceServing__factory,
   ILedgerManager__factory,
   IPoraMine__factory,
+  ISamplingRewards__factory,
   type IStorageMarket,
   IStorageMarket__factory,
   IStorageRewards__factory,
@@ -42,6 +48,9 @@ const FACTORIES = {
   TeeSignerRegistry: ITeeSignerRegistry__factory,
   LedgerManager: ILedgerManager__factory,
   InferenceServing: IInferenceServing__factory,
+  BlobPayments: IBlobPayments__factory,
+  SamplingRewards: ISamplingRewards__factory,
+  AvailabilityChallenges: IAvailabilityChallenges__factory,
 }
 
 /** The contracts of a network by the names of its address book. */
@@ -49,15 +58,22 @@ export type Contracts = { [Name in keyof typeof FACTORIES]: ReturnType<(typeof F
 
 /** Connects one contract of an address book. @throws PerigeeError NOT_FOUND when the book has no such name. */
 export function contractNamed<Name extends keyof Contracts>(name: Name, addresses: Record<string, string>, runner: ContractRunner): Contracts[Name] {
-  const address = addresses[name]
-  if (!address)
-    throw new PerigeeError('NOT_FOUND', `this network has no ${name}`, { details: [`it has ${Object.keys(addresses).join(', ') || 'no contracts'}`] })
-  return FACTORIES[name].connect(address, runner) as Contracts[Name]
+  return FACTORIES[name].connect(addressNamed(name, addresses), runner) as Contracts[Name]
 }
+
+/** @throws PerigeeError NOT_FOUND when the book has no such name */
+export function addressNamed(name: string, addresses: Record<string, string>): string {
+  const address = addresses[name]
+  if (address) return address
+  throw new PerigeeError('NOT_FOUND', `this network has no ${name}`, { details: [`it has ${Object.keys(addresses).join(', ') || 'no contracts'}`] })
+}
+
+/** One contract, by what it is about. */
+const DATA_AVAILABILITY = [IDASigners__factory, IDAEpochs__factory, IDACertificates__factory]
 
 /** Errors that a transaction can end in, those of OpenZeppelin's access manager and pause included. */
 const errors = new Interface([
-  ...new Set(Object.values(FACTORIES).flatMap(({ createInterface }) => errorsOf(createInterface()))),
+  ...new Set([...Object.values(FACTORIES), ...DATA_AVAILABILITY].flatMap(({ createInterface }) => errorsOf(createInterface()))),
   'error EnforcedPause()',
   'error AccessManagedUnauthorized(address caller)',
 ])
