@@ -6,6 +6,7 @@ import { type Chain, type ChainOptions, createChain } from './chain.ts'
 import type { ConfigSchema } from './config.ts'
 import { type Database, type Migrations, openDatabase, openPostgres, type Postgres, schemaName } from './database.ts'
 import { serveDeadLetters } from './dead-letters.ts'
+import { createGrpc, type Grpc, type GrpcOptions } from './grpc.ts'
 import { createHttp, type Http, type HttpOptions } from './http.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -19,7 +20,7 @@ export interface Keeper {
   stop(): Promise<void>
   /** Why it can't serve now, or undefined when it can. */
   ready(): Promise<string | undefined>
-  /** Where it serves HTTP, once started. */
+  /** Where it serves, once started: the URL of its HTTP, or host:port of its gRPC. */
   readonly url?: string
 }
 
@@ -54,12 +55,12 @@ export async function openBackend({ dataDir, databaseUrl, redisUrl, log }: Backe
   return { postgres, redisUrl, close: () => postgres.close() }
 }
 
-/** What a keeper stands on. Everything obtained here is closed by `close`: HTTP and queues first, then the rest, the newest first. */
+/** What a keeper stands on. Everything obtained here is closed by `close`: servers and queues first, then the rest, the newest first. */
 export interface Runtime {
   readonly name: string
   readonly log: Log
   readonly metrics: Registry
-  /** Aborts when the runtime closes, once HTTP and queues have come to rest. */
+  /** Aborts when the runtime closes, once servers and queues have come to rest. */
   readonly signal: AbortSignal
   /** The keeper's own tables; call it once. */
   database<T = any>(migrations: Migrations): Promise<Database<T>>
@@ -69,7 +70,8 @@ export interface Runtime {
   /** Transactions of one key; what it has sent is remembered in `database`. */
   sender(options: Pick<SenderOptions, 'interfaces' | 'database'> & Partial<SenderOptions> & { chain: Chain; wallet: Wallet }): Promise<Sender>
   http(options: Pick<HttpOptions, 'host' | 'port' | 'ready'> & Partial<HttpOptions>): Http
-  /** Adds something to close, after HTTP and queues. */
+  grpc(options: Pick<GrpcOptions, 'host' | 'port' | 'ready' | 'services'> & Partial<GrpcOptions>): Grpc
+  /** Adds something to close, after servers and queues. */
   onClose(close: () => Promise<unknown> | unknown): void
   close(): Promise<void>
 }
@@ -125,6 +127,7 @@ export function createRuntime({ name, backend, log }: RuntimeOptions): Runtime {
       serveDeadLetters(http.app, queues)
       return http
     },
+    grpc: (options) => opened(createGrpc({ log, metrics, ...options }), intake),
     onClose: (close) =>
       resources.defer(async () => {
         await close()
