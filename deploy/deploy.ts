@@ -3,6 +3,7 @@ import { deployAccess, handOver } from './access.ts'
 import { AddressBook } from './address-book.ts'
 import { deployAttestation, type TrustedTee } from './attestation.ts'
 import { deployCompute } from './compute.ts'
+import { deployDa } from './da.ts'
 import { Deployer, IMPLEMENTATION } from './deployer.ts'
 import { isReserved } from './networks.ts'
 import type { Profile } from './profiles.ts'
@@ -36,6 +37,7 @@ export async function deploy({ signer, profile, book, tee, reserved, onStep }: D
   const trusted = tee ?? attestation?.tee
   if (attestation && trusted) await deployAttestation(deployer, manager, { ...attestation, tee: trusted })
   if (profile.compute) await deployCompute(deployer, manager, profile.compute, await presetBy(reserved, book))
+  if (profile.da) await deployDa(deployer, manager, profile.da)
   await handOver(deployer, manager, profile.access)
   return Object.fromEntries(Object.entries(book.contracts).filter(([name]) => !name.endsWith(IMPLEMENTATION)))
 }

@@ -3,6 +3,7 @@ import { INTEL_SGX_ROOT_CA } from '../protocol/attestation/intel-root.ts'
 import type { AccessParameters } from './access.ts'
 import type { AttestationParameters } from './attestation.ts'
 import type { ComputeParameters } from './compute.ts'
+import type { DaParameters } from './da.ts'
 import type { StorageParameters } from './storage.ts'
 
 /** What to deploy: a module is deployed when its parameters are there. */
@@ -13,8 +14,11 @@ export interface Profile {
   storage?: StorageParameters
   attestation?: AttestationParameters
   compute?: ComputeParameters
+  /** Needs stake. */
+  da?: DaParameters
 }
 
+const MINUTE = 60n
 const HOUR = 3600n
 const DAY = 24n * HOUR
 const YEAR = 365n * DAY
@@ -32,6 +36,8 @@ const local: Profile = {
   access: {},
   stake: true,
   compute: { lockTime: DAY },
+  // Epochs of two minutes: signers that join are waited for, and nothing is kept for long.
+  da: { epochLength: 2n * MINUTE, minSigners: 4n, minStake: parseEther('100'), retention: HOUR, answerTime: 5n * MINUTE },
   storage: {
     blocksPerEpoch: 15n,
     pricePerSector: price(1n, 1n),
@@ -62,6 +68,7 @@ const small: Profile = {
   access: {},
   stake: true,
   compute: { lockTime: DAY },
+  da: { epochLength: 8n * HOUR, minSigners: 4n, minStake: parseEther('100'), retention: 14n * DAY, answerTime: 2n * HOUR },
   storage: {
     blocksPerEpoch: 600n,
     pricePerSector: price(8n, 12n),
@@ -90,6 +97,7 @@ const mainnet: Profile = {
   access: {},
   stake: true,
   compute: { lockTime: DAY },
+  da: { epochLength: 8n * HOUR, minSigners: 10n, minStake: parseEther('1000'), retention: 14n * DAY, answerTime: 2n * HOUR },
   storage: {
     blocksPerEpoch: 3750n,
     pricePerSector: price(11n, 12n),

@@ -20,7 +20,7 @@ interface IDACertificates {
     event BatchCertified(bytes32 indexed batchRoot, uint64 indexed epoch, uint96 signed, uint96 total, bytes absent);
 
     error AlreadyCertified(bytes32 batchRoot);
-    /// Certificates are made in the current epoch, or in the one before it, while they are young enough.
+    /// Certificates are made in the current epoch, or in the one before it, while less than four times the length of an epoch passed since it began.
     error EpochClosed(uint64 epoch);
     /// Not a multiple of two bytes, not ascending, or beyond the last member.
     error InvalidAbsent();

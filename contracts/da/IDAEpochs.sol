@@ -34,15 +34,19 @@ interface IDAEpochs {
     }
 
     event EpochStarted(uint64 indexed epoch, bytes32 seed, uint32 members, uint96 totalWeight, uint8 codes);
+    event MinSignersChanged(uint32 minSigners);
 
     /// The next epoch is not due, and the current one has members.
     error EpochNotDue(uint64 dueAt);
     error TooFewSigners(uint256 active, uint256 min);
     error UnknownEpoch(uint64 epoch);
     error InvalidCode(uint8 log2K);
+    error ZeroMinSigners();
+    error InvalidEpochLength(uint64 epochLength);
 
-    /// @notice Takes up to `steps` steps (a signer read or written each) towards the next epoch, and begins it if that was all. Anyone.
-    /// Reverts EpochNotDue, TooFewSigners.
+    /// @notice Takes `steps` steps (a signer read or written each) towards the next epoch, and begins it if that was all. Anyone. Signers are written 128
+    /// at once, so a call may take up to 127 steps more. What is not complete after a day starts over, as stake may leave that was read then; and where
+    /// too few are left of those that were read, none begins. Reverts EpochNotDue, TooFewSigners.
     function advance(uint256 steps) external returns (bool started);
 
     /// @notice The epoch that new certificates are made in; 0 before the first.
@@ -50,7 +54,11 @@ interface IDAEpochs {
     /// @notice When the next epoch is due (unix seconds).
     function nextEpochAt() external view returns (uint64);
     function epochLength() external view returns (uint64);
-    /// @notice An epoch whose certificates can still be challenged, rewarded or made; zeros for older ones.
+    /// @notice How many signers an epoch needs to begin.
+    function minSigners() external view returns (uint32);
+    /// @notice Changes that. Governor. Reverts ZeroMinSigners.
+    function setMinSigners(uint32 minSigners) external;
+    /// @notice An epoch, for good; zeros for one that did not begin yet.
     function epochInfo(uint64 epoch) external view returns (Epoch memory);
     /// @notice Members `from` to `from + count` (as far as there are) of an epoch. Reverts UnknownEpoch.
     function members(uint64 epoch, uint256 from, uint256 count) external view returns (Member[] memory);

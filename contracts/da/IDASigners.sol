@@ -34,9 +34,13 @@ interface IDASigners {
     error NotActive(uint32 id);
     /// Members are being gathered for the next epoch: once it has begun, this works again.
     error EpochBeingBuilt(uint64 epoch);
+    /// Certificates name members by two bytes.
+    error TooManySigners(uint256 max);
+    error ZeroMinStake();
 
     /// @notice Registers the caller, active. `proof` is the BLS signature of `possessionDigest(caller)`; `counter` and `y` are the hint of its hash to
-    /// the curve (see `BN254.hashToG1`). Reverts AlreadyRegistered, KeyTaken, InvalidProofOfPossession, StakeTooSmall, InvalidUrl, EpochBeingBuilt.
+    /// the curve (see `BN254.hashToG1`). Reverts AlreadyRegistered, KeyTaken, InvalidProofOfPossession, StakeTooSmall, InvalidUrl, EpochBeingBuilt,
+    /// TooManySigners.
     function register(
         G1Point calldata key,
         G2Point calldata keyG2,
@@ -48,9 +52,11 @@ interface IDASigners {
     /// @notice Changes where the caller serves. Reverts NotSigner, InvalidUrl.
     function setUrl(string calldata url) external;
     /// @notice The caller takes no part in later epochs. Its stake stays liable for what it signed. Reverts NotSigner, NotActive, EpochBeingBuilt.
-    function leave() external;
-    /// @notice The caller takes part again. Reverts NotSigner, AlreadyActive, StakeTooSmall, EpochBeingBuilt.
+    function resign() external;
+    /// @notice The caller takes part again. Reverts NotSigner, AlreadyActive, StakeTooSmall, EpochBeingBuilt, TooManySigners.
     function join() external;
+    /// @notice Stake below which a signer takes no part; those that have less are dropped when the next epoch is built. Governor. Reverts ZeroMinStake.
+    function setMinStake(uint96 minStake) external;
 
     /// @notice What the proof of possession signs.
     function possessionDigest(address account) external view returns (bytes32);
