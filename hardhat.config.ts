@@ -12,7 +12,7 @@ import { tasks } from './tasks/index.ts'
 const solc = { version: '0.8.37', path: fileURLToPath(import.meta.resolve('solc/soljson.js')) }
 const settings = { evmVersion: 'cancun', optimizer: { enabled: true, runs: 10_000 }, outputSelection: { '*': { '*': ['storageLayout', 'devdoc', 'userdoc'] } } }
 // What would not fit into EIP-170's 24,576 bytes, compiled through the intermediate representation.
-const large = ['contracts/compute/InferenceServing.sol', 'contracts/compute/FineTuningServing.sol']
+const large = ['contracts/compute/InferenceServing.sol', 'contracts/compute/FineTuningServing.sol', 'contracts/da/DataAvailability.sol']
 const compact = { ...settings, viaIR: true, optimizer: { enabled: true, runs: 200 } }
 
 // Asked for only by a task that sends to a public network.

@@ -1,4 +1,4 @@
-import type { Interface, Provider } from 'ethers'
+import { type Interface, type JsonRpcApiProvider, toQuantity } from 'ethers'
 import { type AccessManager, DataAvailability__factory, PrevRandao__factory } from '../typechain-types/index.ts'
 import { allow } from './access.ts'
 import { type Deployer, type GroupMember, IMPLEMENTATION, proxy } from './deployer.ts'
@@ -40,19 +40,19 @@ export async function deployDa(deployer: Deployer, manager: AccessManager, param
 }
 
 async function deployRandomness(deployer: Deployer): Promise<string> {
-  if (!deployer.book.find('Randomness')) await checkRandomness(deployer.provider)
+  if (!deployer.book.find('Randomness')) await checkRandomness(deployer.provider as JsonRpcApiProvider)
   return deployer.contract('Randomness', new PrevRandao__factory(), [])
 }
 
 /** Throws if recent blocks all have one prevrandao, or none: seeds would be for anybody to compute in advance. */
-export async function checkRandomness(provider: Provider): Promise<void> {
+export async function checkRandomness(provider: Pick<JsonRpcApiProvider, 'send' | 'getBlockNumber'>): Promise<void> {
   const latest = await provider.getBlockNumber()
   const numbers = COMPARED_BLOCKS.map((back) => latest - back).filter((number) => number >= 0)
-  const blocks = await Promise.all(numbers.map((number) => provider.getBlock(number)))
-  const values = new Set(blocks.map((block) => block?.prevRandao ?? 'none'))
+  const blocks: { mixHash?: string }[] = await Promise.all(numbers.map((number) => provider.send('eth_getBlockByNumber', [toQuantity(number), false])))
+  const values = new Set(blocks.map(({ mixHash }) => mixHash))
   if (values.size === 1 && numbers.length > 1)
     throw new Error(
-      `this chain has no randomness: blocks ${numbers.at(-1)} to ${latest} all have the prevrandao (mixHash) ${[...values][0]}. Data availability draws the seeds of its epochs from it: deploy it to a chain with EIP-4399, or leave it out of the profile`,
+      `this chain has no randomness: blocks ${numbers.at(-1)} to ${latest} all have the mixHash ${[...values][0]}. Data availability draws the seeds of its epochs from it: deploy it to a chain with EIP-4399, or leave it out of the profile`,
     )
 }
 
