@@ -1,0 +1,87 @@
+import { expect } from 'chai'
+import { concat, getBytes, hexlify, id, toBeHex } from 'ethers'
+import fc from 'fast-check'
+import { network } from 'hardhat'
+import { createAssignment } from '../../../protocol/da/assignment.ts'
+import { batchTree } from '../../../protocol/da/batch-tree.ts'
+import { type Blob, blobIdOf, checkBlob } from '../../../protocol/da/blob.ts'
+import { blsKeyFromBytes, deriveBlsKey, encodeG1, encodeG2, hashToG1 } from '../../../protocol/da/bls.ts'
+import { CODES } from '../../../protocol/da/codes.ts'
+import { sharesOf } from '../../../protocol/da/shares.ts'
+import { DaLibraries__factory } from '../../../typechain-types/index.ts'
+import { blobs } from './blobs.ts'
+
+const { ethers, networkHelpers } = await network.create()
+/** Of the groups of BN254. */
+const ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617n
+
+describe('data availability, the same in Solidity', () => {
+  const deployed = async () => new DaLibraries__factory((await ethers.getSigners())[0]).deploy()
+
+  it('ids of blobs, and which blobs there can be', async () => {
+    const libraries = await networkHelpers.loadFixture(deployed)
+    const changes = fc.record(
+      { log2K: fc.nat(16), log2T: fc.nat(18), rowSize: fc.nat(600).map((groups) => groups * 64), length: fc.nat(2 ** 24) },
+      { requiredKeys: [] },
+    )
+    await fc.assert(
+      fc.asyncProperty(blobs, changes, async (blob, change) => {
+        expect(await libraries.isValid(blob)).to.equal(true)
+        expect(await libraries.idOf(blob)).to.equal(blobIdOf(blob))
+        const changed = { ...blob, ...change }
+        expect(await libraries.isValid(changed)).to.equal(isValid(changed))
+      }),
+      { seed: 1, numRuns: 40 },
+    )
+  })
+
+  const isValid = (blob: Blob): boolean => {
+    try {
+      return checkBlob(blob) === blob
+    } catch {
+      return false
+    }
+  }
+
+  it('batches: root and proofs', async () => {
+    const libraries = await networkHelpers.loadFixture(deployed)
+    for (const count of [1, 2, 5]) {
+      const ids = Array.from({ length: count }, (_, i) => id(`blob ${i}`))
+      const { root, proof } = batchTree(ids)
+      for (const [i, blobId] of ids.entries()) expect(await libraries.verifyBlob(root, blobId, i, proof(i))).to.equal(true)
+    }
+  })
+
+  it('assignment: rows in the order of slots, and the points of seats', async () => {
+    const libraries = await networkHelpers.loadFixture(deployed)
+    const [seed, blobId] = [id('seed'), id('blob')]
+    const key = await libraries.keyOf(seed, blobId)
+    const shares = sharesOf([3n, 1n, 1n, 5n])
+    for (const { index, log2K, log2T } of CODES) {
+      const assignment = createAssignment({ ...shares, seed }, blobId, log2K)
+      for (const member of [1, 3]) {
+        const rows = assignment.rowsOf(member)
+        for (const i of [0, 1, rows.length - 1]) expect(await libraries.rowAt(key, log2T, shares.members[member]!.firstSlot[index]! + i)).to.equal(rows[i])
+      }
+    }
+    const committees = sharesOf(Array.from({ length: 443 }, (_, i) => BigInt(1 + i)))
+    const assignment = createAssignment({ ...committees, seed }, blobId, 14)
+    for (const seat of [0, 1, 255, 256, 441]) {
+      const point = await libraries.pointOf(key, seat, committees.totalWeight)
+      const owner = assignment.ownerOf(Number(await libraries.rowAt(key, 16, seat * 148)))!
+      const { firstWeight, weight } = committees.members[owner]!
+      expect(point >= firstWeight && point < firstWeight + weight, `seat ${seat}`).to.equal(true)
+    }
+  })
+
+  it('BLS signatures, as the pairing precompile sees them', async () => {
+    const digest = id('digest')
+    const bls = deriveBlsKey(getBytes(id('operator')))
+    const { x, y } = hashToG1(digest)
+    const minusG2 = encodeG2(blsKeyFromBytes(getBytes(toBeHex(ORDER - 1n, 32))).keyG2)
+    const pairs = (signature: Uint8Array) => hexlify(concat([signature, minusG2, encodeG1({ x, y }), encodeG2(bls.keyG2)]))
+    const isOne = async (data: string) => BigInt(await ethers.provider.call({ to: '0x0000000000000000000000000000000000000008', data })) === 1n
+    expect(await isOne(pairs(encodeG1(bls.sign(digest))))).to.equal(true)
+    expect(await isOne(pairs(encodeG1(bls.sign(id('other')))))).to.equal(false)
+  })
+})
