@@ -1,0 +1,64 @@
+import type { Chance } from './chance.ts'
+import { epochOf, loadOf, SIGNERS } from './epoch.ts'
+
+const MB = 1e6
+
+/** What one machine does. Links are assumed; the rest is measured (bench/results). */
+export const MACHINE = {
+  /** A signer's link, bytes per second: 1 Gbit/s. */
+  signerLink: 125 * MB,
+  /** A disperser's link, bytes per second: 10 Gbit/s. */
+  disperserLink: 1250 * MB,
+  /** Encoding and committing, or recovering and comparing, on two cores: bytes of blobs per second. */
+  encode: 75 * MB,
+}
+
+/** Gas of a certificate, whatever the number of blobs: the cheaper of an aggregate signature and a list of signatures. */
+export const CERTIFICATE = {
+  aggregate: 184_432,
+  /** Each absent member's key is taken out of the sum. */
+  absent: 7214,
+  list: 21_000,
+  signature: 7200,
+}
+
+/** Batches are certified once in so many seconds. */
+const BATCH_EVERY = 12
+
+export interface Throughput {
+  signers: number
+  blob: number
+  k: number
+  /** What a signer's link lets through the network, MB of blobs per second. */
+  signerLimit: number
+  /** What one disperser encodes and sends, MB of blobs per second. */
+  disperserLimit: number
+  /** How many dispersers it takes to use what the signers can receive. */
+  dispersers: number
+  /** Gas of a certificate when all sign, and when a third is absent; and per MiB of blobs at the signers' limit, with a certificate every twelve seconds. */
+  gas: number
+  gasThirdAbsent: number
+  gasPerMiB: number
+}
+
+/** How much the network carries as it grows; stake is equal. */
+export function throughputOf(blob: number, chance: Chance): Throughput[] {
+  return SIGNERS.map((signers) => {
+    const { k, rows, received, sent } = loadOf(epochOf('equal', signers), blob, chance)
+    // Who holds K rows recovers the blob and encodes it again.
+    const signerLimit = Math.min(MACHINE.signerLink / received.mean, rows.max >= k ? MACHINE.encode : Number.POSITIVE_INFINITY) / MB
+    const disperserLimit = Math.min(MACHINE.encode, MACHINE.disperserLink / sent) / MB
+    const gas = certificateGas(signers, 0)
+    return {
+      ...{ signers, blob, k, signerLimit, disperserLimit },
+      dispersers: Math.ceil(signerLimit / disperserLimit),
+      ...{ gas, gasThirdAbsent: certificateGas(signers, Math.floor(signers / 3)) },
+      gasPerMiB: gas / ((signerLimit * MB * BATCH_EVERY) / 2 ** 20),
+    }
+  })
+}
+
+export function certificateGas(members: number, absent: number): number {
+  const { aggregate, absent: perAbsent, list, signature } = CERTIFICATE
+  return Math.min(aggregate + perAbsent * absent, list + signature * (members - absent))
+}
