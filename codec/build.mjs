@@ -4,16 +4,28 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { keccakSource } from './keccak/keccak-f.mjs'
+import { sha256Source } from './rows/sha-256.mjs'
 
 const output = new URL('build/', import.meta.url)
 const assembly = (family, name) => readFileSync(new URL(`${family}/assembly/${name}.ts`, import.meta.url), 'utf8')
-const sources = (family, names) => Object.fromEntries(names.map((name) => [`${name}.ts`, assembly(family, name)]))
+/** Files of a family, each under its own name or, "from as to", under the one that the others import. */
+const sources = (family, names) => Object.fromEntries(names.map((name) => name.split(' as ')).map(([from, to = from]) => [`${to}.ts`, assembly(family, from)]))
+
+const rows = ['kernels', 'code', 'combination', 'field', 'hash', 'transform']
+const threads = ['--enable', 'threads', '--importMemory', '--sharedMemory', '--initialMemory', '6', '--maximumMemory', '65536']
 
 /** Flavours of each family: sources by name, of which `kernels.ts` is the entry, and flags of the compiler. */
 const families = {
   keccak: {
     simd: { sources: { ...sources('keccak', ['kernels', 'single', 'pair']), 'keccak.ts': keccakSource(['pair', 'single']) }, flags: ['--enable', 'simd'] },
     scalar: { sources: { ...sources('keccak', ['kernels', 'single']), 'keccak.ts': keccakSource(['single']) }, flags: [] },
+  },
+  rows: {
+    simd: {
+      sources: { ...sources('rows', [...rows, 'quad as lane', 'vector-simd as vector']), 'sha-256.ts': sha256Source() },
+      flags: [...threads, '--enable', 'simd,relaxed-simd'],
+    },
+    scalar: { sources: { ...sources('rows', [...rows, 'single as lane', 'vector-scalar as vector']), 'sha-256.ts': sha256Source() }, flags: threads },
   },
 }
 const flags = ['-O3', '--noAssert', '--runtime', 'stub', '--use', 'abort=']

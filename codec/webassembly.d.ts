@@ -11,6 +11,7 @@ declare namespace WebAssembly {
   class Memory<Buffer extends ArrayBufferLike = ArrayBuffer> {
     constructor(descriptor: { initial: number; maximum: number; shared: true })
     readonly buffer: Buffer
+    grow(pages: number): number
   }
   interface Global {
     readonly value: number
