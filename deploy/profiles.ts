@@ -37,7 +37,19 @@ const local: Profile = {
   stake: true,
   compute: { lockTime: DAY },
   // Epochs of two minutes: signers that join are waited for, and nothing is kept for long.
-  da: { epochLength: 2n * MINUTE, minSigners: 4n, minStake: parseEther('100'), retention: HOUR, answerTime: 5n * MINUTE },
+  da: {
+    epochLength: 2n * MINUTE,
+    minSigners: 4n,
+    minStake: parseEther('100'),
+    retention: HOUR,
+    answerTime: 5n * MINUTE,
+    deposit: parseEther('0.05'),
+    penalty: parseEther('10'),
+    // A MiB costs 0.0002 coins: what redeeming the promise does at 2 gwei, and as much again.
+    payments: { blobPrice: parseEther('0.0001'), pricePerKiB: parseEther('0.0000001'), lockTime: HOUR, disperserShare: 2_500n },
+    // Fees are paid out within an hour. What is donated lasts for an hour of sampling, and is filled up again at the next start.
+    sampling: { roundBlocks: 15n, answersPerRound: 4n, feeRatio: 1_000n, baseReward: parseEther('0.001'), donation: parseEther('1') },
+  },
   storage: {
     blocksPerEpoch: 15n,
     pricePerSector: price(1n, 1n),
@@ -68,7 +80,18 @@ const small: Profile = {
   access: {},
   stake: true,
   compute: { lockTime: DAY },
-  da: { epochLength: 8n * HOUR, minSigners: 4n, minStake: parseEther('100'), retention: 14n * DAY, answerTime: 2n * HOUR },
+  da: {
+    epochLength: 8n * HOUR,
+    minSigners: 4n,
+    minStake: parseEther('100'),
+    retention: 14n * DAY,
+    answerTime: 2n * HOUR,
+    deposit: parseEther('0.05'),
+    penalty: parseEther('10'),
+    payments: { blobPrice: parseEther('0.0001'), pricePerKiB: parseEther('0.0000001'), lockTime: DAY, disperserShare: 2_500n },
+    // With blocks of two seconds there are 80,000 answers in two weeks: about as long as what is paid for must be held.
+    sampling: { roundBlocks: 150n, answersPerRound: 20n, feeRatio: 80_000n, baseReward: 0n, donation: 0n },
+  },
   storage: {
     blocksPerEpoch: 600n,
     pricePerSector: price(8n, 12n),
@@ -97,7 +120,17 @@ const mainnet: Profile = {
   access: {},
   stake: true,
   compute: { lockTime: DAY },
-  da: { epochLength: 8n * HOUR, minSigners: 10n, minStake: parseEther('1000'), retention: 14n * DAY, answerTime: 2n * HOUR },
+  da: {
+    epochLength: 8n * HOUR,
+    minSigners: 10n,
+    minStake: parseEther('1000'),
+    retention: 14n * DAY,
+    answerTime: 2n * HOUR,
+    deposit: parseEther('0.05'),
+    penalty: parseEther('100'),
+    payments: { blobPrice: parseEther('0.0001'), pricePerKiB: parseEther('0.0000001'), lockTime: DAY, disperserShare: 2_500n },
+    sampling: { roundBlocks: 150n, answersPerRound: 20n, feeRatio: 80_000n, baseReward: 0n, donation: 0n },
+  },
   storage: {
     blocksPerEpoch: 3750n,
     pricePerSector: price(11n, 12n),

@@ -4,11 +4,21 @@ pragma solidity ^0.8.37;
 import {Blob} from "./Blob.sol";
 
 /// @title Rewards for holding rows
-/// @notice A lottery that only data can win. A round lasts `roundBlocks` blocks; its seed is the hash of its first block. The seed picks one chunk of each
-/// row: chunk = keccak256(seed, blobId, row) mod chunks of a row. Its quality is keccak256(seed, member's account, blobId, row, chunk bytes), and wins at
-/// or below the target, which follows the number of answers. The reward is the member's, whoever sends the answer.
+/// @notice A lottery that only data can win. A round lasts `roundBlocks` blocks; its seed is the hash of the block before its first one. The seed picks
+/// one chunk of each row: chunk = keccak256(seed, blobId, row) mod chunks of a row. Its quality is keccak256(seed, member's account, blobId, row, chunk
+/// bytes), and wins at or below the target, which follows the number of answers. The reward is the member's, whoever sends the answer.
 /// Packed hashes: seed bytes32, blobId bytes32, row uint32, account address.
 interface ISamplingRewards {
+    /// What the governor may change.
+    struct SamplingParameters {
+        /// How many answers of a round the target aims at; twice as many are rewarded at most.
+        uint16 answersPerRound;
+        /// An answer earns this part of the fees that are there.
+        uint32 feeRatio;
+        /// Wei that an answer earns beside, from what was donated, as long as there is some.
+        uint96 baseReward;
+    }
+
     struct Sample {
         bytes32 batchRoot;
         /// Where the blob is in the batch.
@@ -34,7 +44,9 @@ interface ISamplingRewards {
     );
     event TargetChanged(uint256 round, uint256 target);
     event Funded(address indexed from, uint256 amount);
+    event Donated(address indexed from, uint256 amount);
     event RewardWithdrawn(address indexed account, address to, uint256 amount);
+    event ParametersChanged(SamplingParameters parameters);
 
     error NotCertified(bytes32 batchRoot);
     error CertificateTooOld(bytes32 batchRoot);
@@ -42,23 +54,36 @@ interface ISamplingRewards {
     error NotHolder(uint32 member, uint32 row);
     error InvalidChunk();
     error QualityTooLow(uint256 quality, uint256 target);
-    /// Answers of one account in one round come in ascending order of quality, so that none counts twice.
-    error NotAscending(uint256 quality, uint256 last);
+    error AlreadyAnswered(uint256 quality);
+    /// An account is rewarded for so many answers of a round.
+    error TooManyAnswers(address account, uint256 max);
     error RoundFull(uint256 round);
     error NothingToWithdraw();
     error TransferRejected(address to, uint256 amount);
+    /// All that is held must fit 96 bits.
+    error AmountTooLarge(uint256 amount);
+    error InvalidParameter(bytes32 name, uint256 value, uint256 min, uint256 max);
 
     /// @notice Answers the current round. Anyone. Reverts with what is wrong.
     function submit(Sample calldata sample) external;
-    /// @notice Adds `msg.value` to what is paid out as rewards.
+    /// @notice Adds `msg.value` to the fees, of which each answer earns a part. Reverts AmountTooLarge.
     function fund() external payable;
+    /// @notice Adds `msg.value` to what base rewards are paid from. Reverts AmountTooLarge.
+    function donate() external payable;
     /// @notice Pays the caller's rewards out to `to`. Reverts NothingToWithdraw, TransferRejected.
     function withdraw(address payable to) external returns (uint256 amount);
+    /// @notice Governor. Reverts InvalidParameter.
+    function setParameters(SamplingParameters calldata parameters) external;
 
-    /// @notice Number, seed and target of the round of the next block.
+    /// @notice Number, seed and target of the round of the block that this is asked at; of the next one's, where that is the pending block.
     function round() external view returns (uint256 number, bytes32 seed, uint256 target);
     function roundBlocks() external view returns (uint64);
+    /// @notice Seconds after its certificate in which rows of a blob are rewarded.
+    function retention() external view returns (uint64);
+    function parameters() external view returns (SamplingParameters memory);
     function rewardsOf(address account) external view returns (uint256);
     /// @notice What is there for rewards, and what the next answer earns.
     function pool() external view returns (uint256 available, uint256 nextReward);
+    /// @notice The part of it that base rewards are paid from.
+    function donated() external view returns (uint256);
 }

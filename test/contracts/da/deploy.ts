@@ -28,9 +28,11 @@ export function testSigner(i: number, ethers: HardhatEthers): TestSigner {
 /** The contracts of data availability from a profile, local by default, and nobody registered. */
 export async function deployDa(ethers: HardhatEthers, changes: Partial<NonNullable<(typeof PROFILES)['local']['da']>> = {}) {
   const [, governor, stranger] = (await ethers.getSigners()) as unknown as [Signer, Signer, Signer]
-  const challenges = governor
   const profile = { access: {}, stake: true as const, da: { ...PROFILES.local!.da!, ...changes } }
   const at = await deploy({ signer: governor, profile, book: AddressBook.open(31337) })
+  // The arbiter of the signers' stake, as an account.
+  const challenges = (await ethers.getImpersonatedSigner(at.AvailabilityChallenges!)) as unknown as Signer
+  await ethers.provider.send('hardhat_setBalance', [at.AvailabilityChallenges, '0xde0b6b3a7640000'])
   const da = DataAvailability__factory.connect(at.DataAvailability!, governor)
   const bonds = Bonds__factory.connect(at.Bonds!, governor)
   const randomness = PrevRandao__factory.connect(at.Randomness!, governor)
