@@ -11,13 +11,8 @@ import {MemberCode} from "./MemberCode.sol";
 /// @title Certificates
 /// @notice Made once and never changed. The sum of the signers' keys is that of all members less those of the absent ones.
 abstract contract Certificates is IDACertificates, Epochs {
-    /// One slot.
-    struct Certificate {
-        uint32 epoch;
-        uint40 certifiedAt;
-        /// The upper bits of the hash of the absent list.
-        bytes23 absentHash;
-    }
+    /// One slot: epoch (32 bits) ‖ time (40, unix seconds) ‖ the upper 184 of the hash of the absent list.
+    type Certificate is uint256;
 
     /// What a certificate is checked against.
     struct Count {
@@ -44,8 +39,7 @@ abstract contract Certificates is IDACertificates, Epochs {
         bytes calldata absent,
         AggregateSignature calldata aggregate
     ) external {
-        EpochRecord storage record = _open(batchRoot, epoch);
-        Count memory count = Count({members: record.members, total: record.totalWeight, missing: 0});
+        (EpochRecord storage record, Count memory count) = _open(batchRoot, epoch);
         G1Point memory key = record.aggregateKey;
         if (absent.length != 0) _subtract(record, count, key, absent);
         _checkWeight(count);
@@ -62,25 +56,29 @@ abstract contract Certificates is IDACertificates, Epochs {
         bytes calldata absent,
         bytes calldata signatures
     ) external {
-        EpochRecord storage record = _open(batchRoot, epoch);
-        Count memory count = Count({members: record.members, total: record.totalWeight, missing: 0});
+        (EpochRecord storage record, Count memory count) = _open(batchRoot, epoch);
         _recover(record, count, digest(epoch, batchRoot), absent, signatures);
         _checkWeight(count);
         _certify(batchRoot, epoch, absent, count, keccak256(signatures));
     }
 
-    function _open(bytes32 batchRoot, uint64 epoch) private view returns (EpochRecord storage record) {
-        require(_certificatesStorage().certificates[batchRoot].epoch == 0, AlreadyCertified(batchRoot));
+    function _open(
+        bytes32 batchRoot,
+        uint64 epoch
+    ) private view returns (EpochRecord storage record, Count memory count) {
+        require(_certificateOf(batchRoot) == 0, AlreadyCertified(batchRoot));
         EpochsStorage storage $ = _epochsStorage();
         record = $.records[epoch];
-        uint256 current = $.current;
-        require(
-            epoch != 0 &&
-                epoch <= current &&
-                epoch + 1 >= current &&
-                block.timestamp < record.startedAt + CERTIFIABLE_EPOCHS * epochLength,
-            EpochClosed(epoch)
-        );
+        Head memory head = $.head;
+        uint256 startedAt = head.startedAt;
+        if (epoch == head.epoch) {
+            count = Count({members: head.members, total: head.totalWeight, missing: 0});
+        } else {
+            require(epoch + 1 == head.epoch, EpochClosed(epoch));
+            startedAt = record.startedAt;
+            count = Count({members: record.members, total: record.totalWeight, missing: 0});
+        }
+        require(epoch != 0 && block.timestamp < startedAt + CERTIFIABLE_EPOCHS * epochLength, EpochClosed(epoch));
     }
 
     /// Takes the keys of the absent members from `key`, and counts their weights.
@@ -102,7 +100,10 @@ abstract contract Certificates is IDACertificates, Epochs {
                 loaded = index / MemberCode.PER_CHUNK;
                 pointer = record.chunks[loaded];
             }
-            missing += MemberCode.subtract(pointer, index % MemberCode.PER_CHUNK, key);
+            (uint256 x, uint256 y, uint256 weight) = MemberCode.keyOf(pointer, index % MemberCode.PER_CHUNK);
+            // Keys of members are points of the curve, and none is infinity: so their negatives are points too.
+            assert(BN254.addTo(key, x, BN254.P - y));
+            missing += weight;
         }
         count.missing = missing;
     }
@@ -153,12 +154,10 @@ abstract contract Certificates is IDACertificates, Epochs {
         Count memory count,
         bytes32 contribution
     ) private {
-        _certificatesStorage().certificates[batchRoot] = Certificate({
-            epoch: uint32(epoch),
-            certifiedAt: uint40(block.timestamp),
-            absentHash: bytes23(keccak256(absent))
-        });
-        _epochsStorage().lastCertificate = uint192(uint256(contribution));
+        _certificatesStorage().certificates[batchRoot] = Certificate.wrap(
+            (uint256(epoch) << 224) | (block.timestamp << 184) | _absentHash(absent)
+        );
+        _epochsStorage().head.lastCertificate = uint72(uint256(contribution));
         emit BatchCertified(batchRoot, epoch, uint96(count.total - count.missing), uint96(count.total), absent);
     }
 
@@ -171,8 +170,8 @@ abstract contract Certificates is IDACertificates, Epochs {
 
     /// @inheritdoc IDACertificates
     function certificateOf(bytes32 batchRoot) external view returns (uint64 epoch, uint64 certifiedAt) {
-        Certificate memory certificate = _certificatesStorage().certificates[batchRoot];
-        return (certificate.epoch, certificate.certifiedAt);
+        uint256 certificate = _certificateOf(batchRoot);
+        return (uint64(certificate >> 224), uint40(certificate >> 184));
     }
 
     /// @inheritdoc IDACertificates
@@ -182,15 +181,21 @@ abstract contract Certificates is IDACertificates, Epochs {
         uint256 index,
         bytes32[] calldata proof
     ) external view returns (bool) {
-        return
-            _certificatesStorage().certificates[batchRoot].epoch != 0 &&
-            BatchTree.verify(batchRoot, blobId, index, proof);
+        return _certificateOf(batchRoot) != 0 && BatchTree.verify(batchRoot, blobId, index, proof);
     }
 
     /// @inheritdoc IDACertificates
     function isAbsentList(bytes32 batchRoot, bytes calldata absent) external view returns (bool) {
-        Certificate memory certificate = _certificatesStorage().certificates[batchRoot];
-        return certificate.epoch != 0 && certificate.absentHash == bytes23(keccak256(absent));
+        uint256 certificate = _certificateOf(batchRoot);
+        return certificate != 0 && uint184(certificate) == _absentHash(absent);
+    }
+
+    function _certificateOf(bytes32 batchRoot) private view returns (uint256) {
+        return Certificate.unwrap(_certificatesStorage().certificates[batchRoot]);
+    }
+
+    function _absentHash(bytes calldata absent) private pure returns (uint256) {
+        return uint256(keccak256(absent)) >> 72;
     }
 
     function _certificatesStorage() private pure returns (CertificatesStorage storage $) {

@@ -15,10 +15,20 @@ import {Signers} from "./Signers.sol";
 /// @notice Built in two passes over the active signers, of as many steps per call as the caller wants: first their stakes are read, as shares follow from
 /// the sum, then they are written down. The seed is drawn when everything else is settled, so that nobody can choose a stake by what rows it gets.
 abstract contract Epochs is IDAEpochs, Signers {
+    /// One slot: all that most certificates need to know, and what they leave for the next seed.
+    struct Head {
+        uint32 epoch;
+        uint40 startedAt;
+        uint16 members;
+        uint96 totalWeight;
+        /// Bits of the hash of the last certificate's signatures.
+        uint72 lastCertificate;
+    }
+
     /// Four slots, and one for each chunk of members.
     struct EpochRecord {
         uint40 startedAt;
-        uint32 members;
+        uint16 members;
         uint8 codes;
         bool committees;
         uint96 totalWeight;
@@ -44,10 +54,8 @@ abstract contract Epochs is IDAEpochs, Signers {
 
     /// @custom:storage-location erc7201:perigee.storage.Epochs
     struct EpochsStorage {
-        // One slot, read by every certificate, and written: what the next seed depends on.
-        uint32 current;
+        Head head;
         uint32 minSigners;
-        uint192 lastCertificate;
         Building building;
         mapping(uint256 epoch => EpochRecord) records;
     }
@@ -95,7 +103,7 @@ abstract contract Epochs is IDAEpochs, Signers {
                 delete $.building;
                 return false;
             }
-            _writeMembers($.records[$.current + 1], building, count, steps);
+            _writeMembers($.records[$.head.epoch + 1], building, count, steps);
             started = building.next == count;
         }
         if (started) _start($, building);
@@ -147,7 +155,7 @@ abstract contract Epochs is IDAEpochs, Signers {
         Registration storage registration;
         (member.id, registration) = _weighed(building.next);
         (member.account, member.weight) = (registration.account, registration.weight);
-        member.key = registration.key;
+        (member.key.x, member.key.y) = (registration.key.x, registration.key.y);
         member.firstWeight = building.weight;
         for (uint256 code = 0; code < RowShares.CODES; ++code) {
             member.firstSlot[code] = building.rows[code];
@@ -155,30 +163,35 @@ abstract contract Epochs is IDAEpochs, Signers {
         }
         building.weight += member.weight;
         ++building.next;
-        (, building.key) = BN254.add(building.key, member.key);
+        // Of keys that were checked when they were registered.
+        assert(BN254.addTo(building.key, member.key.x, member.key.y));
     }
 
     function _start(EpochsStorage storage $, Building memory building) private {
         uint8 codes = 0;
         for (uint256 code = 0; code < RowShares.CODES; ++code)
             if (building.rows[code] <= RowShares.totalRows(code)) codes |= uint8(1 << code);
-        uint32 epoch = ++$.current;
+        Head memory head = $.head;
+        uint32 epoch = head.epoch + 1;
+        bytes32 contribution = bytes32(uint256(head.lastCertificate));
+        head = Head(epoch, uint40(block.timestamp), building.next, building.totalWeight, head.lastCertificate);
+        $.head = head;
         EpochRecord storage record = $.records[epoch];
-        record.startedAt = uint40(block.timestamp);
+        record.startedAt = head.startedAt;
         record.members = building.next;
         record.committees = codes == 0;
         record.codes = codes == 0 ? uint8(1 << RowShares.COMMITTEE_CODE) : codes;
         record.totalWeight = building.totalWeight;
         record.aggregateKey = building.key;
         delete $.building;
-        bytes32 seed = _randomness.draw(bytes32(uint256($.lastCertificate)));
+        bytes32 seed = _randomness.draw(contribution);
         record.seed = seed;
         emit EpochStarted(epoch, seed, building.next, building.totalWeight, record.codes);
     }
 
     function _checkNotBuilding() internal view override {
         EpochsStorage storage $ = _epochsStorage();
-        require($.building.since == 0, EpochBeingBuilt($.current + 1));
+        require($.building.since == 0, EpochBeingBuilt($.head.epoch + 1));
     }
 
     // ---- parameters
@@ -199,13 +212,13 @@ abstract contract Epochs is IDAEpochs, Signers {
 
     /// @inheritdoc IDAEpochs
     function currentEpoch() external view returns (uint64) {
-        return _epochsStorage().current;
+        return _epochsStorage().head.epoch;
     }
 
     /// @inheritdoc IDAEpochs
     function nextEpochAt() public view returns (uint64) {
-        EpochsStorage storage $ = _epochsStorage();
-        return $.current == 0 ? 0 : $.records[$.current].startedAt + epochLength;
+        Head memory head = _epochsStorage().head;
+        return head.epoch == 0 ? 0 : head.startedAt + epochLength;
     }
 
     /// @inheritdoc IDAEpochs

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {BN254, G1Point} from "../lib/BN254.sol";
 import {IDAEpochs} from "./IDAEpochs.sol";
 
 /// @title Members of an epoch, kept as the code of contracts
@@ -59,19 +58,15 @@ library MemberCode {
         return (address(uint160(word >> 96)), uint96(word));
     }
 
-    /// @dev Takes the key of the member at `position` from `sum`, in place, and gives its weight. Keys are points of the curve, none infinity.
-    function subtract(address pointer, uint256 position, G1Point memory sum) internal view returns (uint256 weight) {
-        uint256 p = BN254.P;
-        bool added;
+    /// @dev The key of the member at `position`, and its weight.
+    function keyOf(address pointer, uint256 position) internal view returns (uint256 x, uint256 y, uint256 weight) {
         assembly ("memory-safe") {
             let free := mload(0x40)
-            extcodecopy(pointer, add(free, 64), add(DATA, mul(position, SIZE)), 96)
-            weight := mload(add(free, 128))
-            mcopy(free, sum, 64)
-            mstore(add(free, 96), sub(p, mload(add(free, 96))))
-            added := staticcall(gas(), 6, free, 128, sum, 64)
+            extcodecopy(pointer, free, add(DATA, mul(position, SIZE)), 96)
+            x := mload(free)
+            y := mload(add(free, 32))
+            weight := mload(add(free, 64))
         }
-        assert(added);
-        return uint96(weight);
+        weight = uint96(weight);
     }
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
-
 /// A point of BN254 (alt_bn128), affine; (0, 0) is infinity.
 struct G1Point {
     uint256 x;
@@ -23,10 +21,6 @@ library BN254 {
     /// @notice Order of the groups.
     uint256 internal constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
 
-    address private constant ADD = address(6);
-    address private constant MUL = address(7);
-    address private constant PAIRING = address(8);
-
     // The generator of G2, negated.
     uint256 private constant NEGATED_G2_X1 =
         11559732032986387107991004021392285783925812861821192530917403151452391805634;
@@ -37,21 +31,15 @@ library BN254 {
     uint256 private constant NEGATED_G2_Y0 =
         13392588948715843804641432497768002650278120570034223513918757245338268106653;
 
-    /// @dev Sum of two points. `valid`: both are on the curve.
-    function add(G1Point memory a, G1Point memory b) internal view returns (bool valid, G1Point memory sum) {
-        return _call(ADD, abi.encode(a, b));
-    }
-
-    /// @dev `scalar` times a point. `valid`: it is on the curve.
-    function mul(G1Point memory a, uint256 scalar) internal view returns (bool valid, G1Point memory product) {
-        return _call(MUL, abi.encode(a, scalar));
-    }
-
-    /// @dev Whether e(a, -G2)·e(b, key) = 1; false as well if a point is not one of its group.
-    function isPairing(G1Point memory a, G1Point memory b, G2Point memory key) internal view returns (bool) {
-        bytes memory pairs = abi.encode(a, NEGATED_G2_X1, NEGATED_G2_X0, NEGATED_G2_Y1, NEGATED_G2_Y0, b, key);
-        (bool success, bytes32 one, ) = LowLevelCall.staticcallReturn64Bytes(PAIRING, pairs);
-        return success && LowLevelCall.returnDataSize() == 32 && uint256(one) == 1;
+    /// @dev Adds the point (x, y) to `sum`, in place. False if one of them is not on the curve.
+    function addTo(G1Point memory sum, uint256 x, uint256 y) internal view returns (bool valid) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mcopy(free, sum, 64)
+            mstore(add(free, 64), x)
+            mstore(add(free, 96), y)
+            valid := staticcall(gas(), 6, free, 128, sum, 64)
+        }
     }
 
     /// @dev Hash of a digest to the curve: x = keccak256(digest ‖ counter) mod p, and y the smaller square root of x³ + 3. The counter and y are hints,
@@ -69,29 +57,37 @@ library BN254 {
     /// @dev Whether `key` and `keyG2` have one secret, and `signature` is by it over `hash`. Both in one pairing check:
     /// e(signature + γ·key, -G2)·e(hash + γ·G1, keyG2) = 1, with γ from all that is checked (Fiat–Shamir). False if a point is not one of its group.
     function isSignature(
-        G1Point memory signature,
+        G1Point calldata signature,
         G1Point memory key,
-        G2Point memory keyG2,
+        G2Point calldata keyG2,
         G1Point memory hash
-    ) internal view returns (bool) {
-        uint256 gamma = uint256(keccak256(abi.encode(signature, key, keyG2, hash))) % R;
-        (bool a, G1Point memory left) = _addTimes(signature, key, gamma);
-        (bool b, G1Point memory right) = _addTimes(hash, G1Point(1, 2), gamma);
-        return a && b && isPairing(left, right, keyG2);
-    }
-
-    /// a + scalar·b.
-    function _addTimes(
-        G1Point memory a,
-        G1Point memory b,
-        uint256 scalar
-    ) private view returns (bool valid, G1Point memory sum) {
-        (valid, sum) = mul(b, scalar);
-        if (valid) (valid, sum) = add(a, sum);
-    }
-
-    function _call(address precompile, bytes memory input) private view returns (bool valid, G1Point memory point) {
-        (bool success, bytes32 x, bytes32 y) = LowLevelCall.staticcallReturn64Bytes(precompile, input);
-        return (success && LowLevelCall.returnDataSize() == 64, G1Point(uint256(x), uint256(y)));
+    ) internal view returns (bool valid) {
+        // A single piece of memory: what is hashed becomes, step by step, the two pairs.
+        assembly ("memory-safe") {
+            let pairs := mload(0x40)
+            calldatacopy(pairs, signature, 64)
+            mcopy(add(pairs, 64), key, 64)
+            calldatacopy(add(pairs, 128), keyG2, 128)
+            mcopy(add(pairs, 256), hash, 64)
+            let gamma := mod(keccak256(pairs, 320), R)
+            // signature + γ·key
+            mstore(add(pairs, 128), gamma)
+            valid := staticcall(gas(), 7, add(pairs, 64), 96, add(pairs, 64), 64)
+            valid := and(valid, staticcall(gas(), 6, pairs, 128, pairs, 64))
+            // hash + γ·G1
+            mstore(add(pairs, 320), 1)
+            mstore(add(pairs, 352), 2)
+            mstore(add(pairs, 384), gamma)
+            valid := and(valid, staticcall(gas(), 7, add(pairs, 320), 96, add(pairs, 320), 64))
+            valid := and(valid, staticcall(gas(), 6, add(pairs, 256), 128, add(pairs, 192), 64))
+            mstore(add(pairs, 64), NEGATED_G2_X1)
+            mstore(add(pairs, 96), NEGATED_G2_X0)
+            mstore(add(pairs, 128), NEGATED_G2_Y1)
+            mstore(add(pairs, 160), NEGATED_G2_Y0)
+            calldatacopy(add(pairs, 256), keyG2, 128)
+            valid := and(valid, staticcall(gas(), 8, pairs, 384, 0, 32))
+            // A chain without the precompile answers nothing, and successfully.
+            valid := and(valid, and(eq(returndatasize(), 32), eq(mload(0), 1)))
+        }
     }
 }

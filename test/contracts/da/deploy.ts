@@ -1,5 +1,5 @@
 import type { HardhatEthers } from '@nomicfoundation/hardhat-ethers/types'
-import { concat, hexlify, parseEther, type Signer, Wallet } from 'ethers'
+import { concat, hexlify, parseEther, type Signer, toQuantity, Wallet } from 'ethers'
 import { AddressBook } from '../../../deploy/address-book.ts'
 import { deploy } from '../../../deploy/deploy.ts'
 import { PROFILES } from '../../../deploy/profiles.ts'
@@ -28,6 +28,7 @@ export function testSigner(i: number, ethers: HardhatEthers): TestSigner {
 /** The contracts of data availability from a profile, local by default, and nobody registered. */
 export async function deployDa(ethers: HardhatEthers, changes: Partial<NonNullable<(typeof PROFILES)['local']['da']>> = {}) {
   const [, governor, stranger] = (await ethers.getSigners()) as unknown as [Signer, Signer, Signer]
+  await ethers.provider.send('hardhat_setBalance', [await governor.getAddress(), toQuantity(parseEther('1000000'))])
   const profile = { access: {}, stake: true as const, da: { ...PROFILES.local!.da!, ...changes } }
   const at = await deploy({ signer: governor, profile, book: AddressBook.open(31337) })
   // The arbiter of the signers' stake, as an account.
