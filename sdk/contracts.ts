@@ -1,4 +1,12 @@
-import { type ContractRunner, Interface, isCallException, isError, type TransactionReceipt, type TransactionResponse } from 'ethers'
+import {
+  type ContractRunner,
+  type ContractTransactionResponse,
+  Interface,
+  isCallException,
+  isError,
+  type TransactionReceipt,
+  type TransactionResponse,
+} from 'ethers'
 import {
   IAvailabilityChallenges__factory,
   IBlobPayments__factory,
@@ -151,4 +159,16 @@ export async function confirmed(
   const receipt = await waitFor(look, { timeout, signal, late })
   if (receipt.status === 1) return receipt
   throw new PerigeeError('CHAIN', `${what}: the transaction reverted`, { details: [`transaction ${hash}`] })
+}
+
+/** Milliseconds until a transaction must be mined. */
+const MINED_TIMEOUT = 120_000
+
+/** Sends a transaction and waits until it succeeded. Gives its hash. @throws PerigeeError CHAIN, NETWORK, TIMEOUT */
+export async function mined(what: string, send: () => Promise<ContractTransactionResponse>): Promise<string> {
+  try {
+    return (await confirmed(what, await send(), { timeout: MINED_TIMEOUT })).hash
+  } catch (error) {
+    throw chainError(what, error)
+  }
 }

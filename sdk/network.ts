@@ -11,7 +11,15 @@ const DevnetFile = z.object({
     accounts: z.array(z.object({ address: Address, privateKey: z.string() })).default([]),
   }),
   contracts: z.record(z.string(), Address).default({}),
-  services: z.looseObject({ storageIndexer: z.string().optional(), storageNodes: z.array(z.string()).optional(), kv: z.string().optional() }).default({}),
+  services: z
+    .looseObject({
+      storageIndexer: z.string().optional(),
+      storageNodes: z.array(z.string()).optional(),
+      kv: z.string().optional(),
+      daDisperser: z.string().optional(),
+      daRetriever: z.string().optional(),
+    })
+    .default({}),
 })
 
 /** Where a network is: its chain, its contracts by name, and the services known to run on it. */
@@ -26,7 +34,15 @@ export interface Network {
     accounts: { address: string; privateKey: string }[]
   }
   contracts: Record<string, string>
-  services: { storageIndexer?: string | undefined; storageNodes?: string[] | undefined; kv?: string | undefined; [service: string]: unknown }
+  services: {
+    storageIndexer?: string | undefined
+    storageNodes?: string[] | undefined
+    kv?: string | undefined
+    /** host:port, of gRPC. */
+    daDisperser?: string | undefined
+    daRetriever?: string | undefined
+    [service: string]: unknown
+  }
   /** The file that describes a local network. */
   file?: string
 }

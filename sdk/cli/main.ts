@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import project from '../../package.json' with { type: 'json' }
 import { computeCommand } from './compute/index.ts'
+import { daCommand } from './da/index.ts'
 import { devnetCommand } from './devnet.ts'
 import { exitCodeOf, exitCodes, fail } from './failure.ts'
 import { keeperCommand } from './keeper.ts'
@@ -9,11 +10,12 @@ import { storageCommand } from './storage/index.ts'
 /** Runs the command line and sets the exit code of the process. */
 export async function main(argv: string[]): Promise<void> {
   const program = new Command('perigee')
-    .description('Store files and ask models on a Perigee network, and run its keepers.')
+    .description('Store files, ask models and publish blobs on a Perigee network, and run its keepers.')
     .version(project.version)
     .enablePositionalOptions()
     .addCommand(storageCommand())
     .addCommand(computeCommand())
+    .addCommand(daCommand())
     .addCommand(devnetCommand())
     .addCommand(keeperCommand())
     .addHelpText('after', `\nExit codes: ${exitCodes}`)

@@ -1,6 +1,6 @@
-import type { ContractRunner, ContractTransactionResponse } from 'ethers'
+import type { ContractRunner } from 'ethers'
 import type { IBonds, IInferenceServing, ILedgerManager, ITeeSignerRegistry } from '../../typechain-types/index.ts'
-import { chainError, confirmed, contractNamed } from '../contracts.ts'
+import { contractNamed } from '../contracts.ts'
 
 /** The compute marketplace of a network. */
 export interface ComputeContracts {
@@ -23,16 +23,4 @@ export function connectCompute(addresses: Record<string, string>, runner: Contra
 /** The ledger's name of a service, which its own functions take. @throws as the ledger does when the service is not registered. */
 export async function serviceName(ledger: ILedgerManager, service: { getAddress(): Promise<string> }): Promise<string> {
   return (await ledger.getServiceInfo(await service.getAddress())).fullName
-}
-
-/** Milliseconds until a transaction must be mined. */
-const TIMEOUT = 120_000
-
-/** Sends a transaction and waits until it succeeded. Gives its hash. @throws PerigeeError CHAIN, NETWORK, TIMEOUT */
-export async function mined(what: string, send: () => Promise<ContractTransactionResponse>): Promise<string> {
-  try {
-    return (await confirmed(what, await send(), { timeout: TIMEOUT })).hash
-  } catch (error) {
-    throw chainError(what, error)
-  }
 }

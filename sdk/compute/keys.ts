@@ -1,5 +1,6 @@
 import { id } from 'ethers'
-import { type ComputeContracts, mined } from './contracts.ts'
+import { mined } from '../contracts.ts'
+import type { ComputeContracts } from './contracts.ts'
 
 type Inference = Pick<ComputeContracts, 'inference'>
 

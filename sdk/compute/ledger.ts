@@ -1,7 +1,7 @@
 import { formatEther, type Signer } from 'ethers'
-import { chainError } from '../contracts.ts'
+import { chainError, mined } from '../contracts.ts'
 import { PerigeeError } from '../errors.ts'
-import { type ComputeContracts, mined, serviceName } from './contracts.ts'
+import { type ComputeContracts, serviceName } from './contracts.ts'
 
 /** Money of a user at one provider, in wei. */
 export interface SubAccount {

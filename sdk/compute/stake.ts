@@ -1,4 +1,5 @@
-import { type ComputeContracts, mined } from './contracts.ts'
+import { mined } from '../contracts.ts'
+import type { ComputeContracts } from './contracts.ts'
 
 type Contracts = Pick<ComputeContracts, 'inference' | 'bonds'>
 

@@ -1,5 +1,3 @@
-import type { handleBidiStreamingCall, handleServerStreamingCall, handleUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js'
-
 // The messages of the .proto files beside this one, as they are received: every field is there. 64-bit numbers are numbers (none of theirs grows beyond
 // 2^53; what is larger is no valid value), absent messages null, bytes views into the message they came in.
 
@@ -173,32 +171,4 @@ export type RetrieveBlobRequest = BlobHeader
 
 export interface RetrieveBlobReply {
   data: Uint8Array
-}
-
-// What a server implements.
-
-export interface SignerHandlers extends UntypedServiceImplementation {
-  store: handleBidiStreamingCall<StoreRequest, StoreReply>
-  sign: handleUnaryCall<SignRequest, SignReply>
-  getBlob: handleUnaryCall<GetBlobRequest, BlobDescription>
-  getRows: handleServerStreamingCall<GetRowsRequest, Rows>
-  getChunks: handleUnaryCall<GetChunksRequest, Chunks>
-  listBlobs: handleServerStreamingCall<ListBlobsRequest, BlobDescription>
-  getStatus: handleUnaryCall<Empty, SignerStatus>
-}
-
-export interface DispersalHandlers extends UntypedServiceImplementation {
-  put: handleUnaryCall<PutRequest, PutReply>
-  getStatus: handleUnaryCall<DispersalStatusRequest, DispersalStatus>
-  getTerms: handleUnaryCall<Empty, Terms>
-}
-
-export interface DisperserHandlers extends UntypedServiceImplementation {
-  disperseBlob: handleUnaryCall<DisperseBlobRequest, DisperseBlobReply>
-  getBlobStatus: handleUnaryCall<BlobStatusRequest, BlobStatusReply>
-  retrieveBlob: handleUnaryCall<RetrieveBlobRequest, RetrieveBlobReply>
-}
-
-export interface RetrieverHandlers extends UntypedServiceImplementation {
-  retrieveBlob: handleUnaryCall<RetrieveBlobRequest, RetrieveBlobReply>
 }

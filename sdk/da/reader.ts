@@ -1,0 +1,36 @@
+import { createRowCodec, type RowCodec } from '../../codec/rows/index.ts'
+import type { DaContracts } from './contracts.ts'
+import { EpochReader } from './epochs.ts'
+import { connectSigner, type SignerClient } from './wire.ts'
+
+/** What reading blobs takes: the chain, the signers, and the codec that checks what they say. */
+export interface DaReader {
+  contracts: DaContracts
+  epochs: EpochReader
+  codec: RowCodec
+  /** The signer of that address; one connection each. @throws PerigeeError USAGE unless it is host:port */
+  signerAt(url: string): SignerClient
+  close(): Promise<void>
+}
+
+/** Opens a reader. `threads`: of the codec; 0 (the default): this one. It must be closed. */
+export function openDaReader(contracts: DaContracts, { threads = 0 }: { threads?: number } = {}): DaReader {
+  const codec = createRowCodec({ threads })
+  const signers = new Map<string, SignerClient>()
+  return {
+    contracts,
+    epochs: new EpochReader(contracts),
+    codec,
+    signerAt(url) {
+      const known = signers.get(url)
+      if (known) return known
+      const client = connectSigner(url)
+      signers.set(url, client)
+      return client
+    },
+    async close() {
+      for (const client of signers.values()) client.close()
+      await codec.close()
+    },
+  }
+}
