@@ -105,8 +105,9 @@ async function firstOf<Item, Result>(items: Item[], look: (item: Item) => Promis
   const queue = items.values()
   const lane = async (): Promise<void> => {
     for (const item of queue) {
-      found ??= await look(item)
       if (found !== undefined) return
+      const result = await look(item)
+      found ??= result
     }
   }
   // Whoever finds it first ends the search; the others' answers are not waited for.

@@ -49,7 +49,10 @@ export async function verifyBlob(reader: DaReader, blobId: string, options: Veri
   const queue = owners.entries()
   let answered = 0
   const lane = async (): Promise<void> => {
-    for (const [member, positions] of queue) answered += await sample(reader, located, member, positions, signal)
+    for (const [member, positions] of queue) {
+      const right = await sample(reader, located, member, positions, signal)
+      answered += right
+    }
   }
   await Promise.all(Array.from({ length: LANES }, lane))
   const drawn = Math.min(samples, rows)

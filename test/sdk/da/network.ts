@@ -138,7 +138,8 @@ export async function startDa(ethers: HardhatEthers) {
     const honest = blobOf(shape, data.length, hexlify(encoded.rowRoot), hexlify(encoded.rlcRoot))
     const blob = encode?.(honest) ?? honest
     const blobId = blobIdOf(blob)
-    const others = [ethers.id('another blob'), ethers.id('a third')]
+    // Every batch is another one, also for a blob that was published before.
+    const others = [ethers.id(`before ${published.length}`), ethers.id(`behind ${published.length}`)]
     const tree = batchTree([others[0]!, blobId, others[1]!])
     if (certified) await of.da.certify(...certificate(of, signers.slice(0, members.members.length), tree.root, { epoch }))
     const assignment = createAssignment(members, blobId, blob.log2K)
