@@ -19,6 +19,7 @@ import { type Threads, thisThread, WorkerThreads } from './threads.ts'
 /** All the memory that a codec may come to use, in pages of 64 KiB: two jobs of the largest blobs at a time. */
 const MEMORY_PAGES = 5120
 const PAGE_BYTES = 65_536
+const MAX_THREADS = 64
 const CHUNK_BYTES = 512
 /** A group of symbols, and so what columns are split by. */
 const GROUP_BYTES = 64
@@ -41,28 +42,33 @@ export interface RowCodec {
   close(): Promise<void>
 }
 
-/** What of a codec can differ: rsema1d arranges rows as Leopard does, and its leaf is a hash of the whole row. */
-export interface RowScheme {
+/** What of a codec can differ. */
+interface Scheme {
   check(shape: RowShape): void
   arrange(shape: RowShape): Arrangement
+  /** Bytes of a chunk: what the leaf of a row is a tree over. */
   chunk(shape: RowShape): number
 }
-export const native: RowScheme = { check: checkShape, arrange: cosets, chunk: () => CHUNK_BYTES }
-export const wholeLeaves: RowScheme = { ...native, chunk: ({ rowSize }) => rowSize }
-export const rsema1d: RowScheme = { check: checkForeignShape, arrange: leopard, chunk: ({ rowSize }) => rowSize }
+const chunkLeaves: Scheme = { check: checkShape, arrange: cosets, chunk: () => CHUNK_BYTES }
+const wholeLeaves: Scheme = { ...chunkLeaves, chunk: ({ rowSize }) => rowSize }
+const foreign: Scheme = { ...wholeLeaves, check: checkForeignShape, arrange: leopard }
 
 export interface RowCodecOptions {
   /** Worker threads; 0 works in this one. */
   threads: number
-  scheme?: RowScheme
   /** Default: the fastest that the engine runs. */
   flavour?: Flavour
+  /** What a row's leaf is: the root over its chunks of 512 bytes, or a hash of the whole row. Default: chunks. */
+  leaf?: 'chunks' | 'whole'
 }
 
-/** A codec for one scheme. `recover` is for rows at the positions of `native`. */
-export function createCodec({ threads, scheme = native, flavour = fastestFlavour() }: RowCodecOptions): RowCodec {
-  if (!Number.isSafeInteger(threads) || threads < 0 || threads > 64) throw new RangeError(`Expected 0 to 64 threads, got ${threads}.`)
-  return new WasmRowCodec(threads, scheme, flavour)
+export function createCodec({ leaf = 'chunks', ...options }: RowCodecOptions): RowCodec {
+  return new WasmRowCodec(options, leaf === 'chunks' ? chunkLeaves : wholeLeaves)
+}
+
+/** Rows and roots as rsema1d has them: rows arranged as Leopard does, leaves over whole rows. Its codes are of another shape, and are not recovered. */
+export function createRsema1dCodec(options: Pick<RowCodecOptions, 'threads' | 'flavour'>): Omit<RowCodec, 'recover'> {
+  return new WasmRowCodec(options, foreign)
 }
 
 /** Addresses of a job's areas, one behind the other. */
@@ -84,12 +90,13 @@ class Layout {
 }
 
 class WasmRowCodec implements RowCodec {
-  readonly #scheme: RowScheme
+  readonly #scheme: Scheme
   readonly #memory: SharedMemory
   readonly #arena: Arena
   readonly #threads: Threads
 
-  constructor(threads: number, scheme: RowScheme, flavour: Flavour) {
+  constructor({ threads, flavour = fastestFlavour() }: Pick<RowCodecOptions, 'threads' | 'flavour'>, scheme: Scheme) {
+    if (!Number.isSafeInteger(threads) || threads < 0 || threads > MAX_THREADS) throw new RangeError(`Expected 0 to ${MAX_THREADS} threads, got ${threads}.`)
     this.#scheme = scheme
     this.#memory = new WebAssembly.Memory<SharedArrayBuffer>({ initial: 512, maximum: MEMORY_PAGES, shared: true })
     const shared = { module: compile(flavour), memory: this.#memory }

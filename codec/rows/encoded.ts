@@ -6,7 +6,10 @@ export interface RowCommitment {
   rlcRoot: Uint8Array
 }
 
-/** All rows of a blob, in the memory of the codec. What its methods return are copies. They throw once it is released. */
+/**
+ * All rows of a blob, in the memory of the codec: somewhat more than t·rowSize bytes. Until it is released, others have to do with the rest; who
+ * wants more waits. What its methods return are copies; once it is released they throw.
+ */
 export interface EncodedRows extends RowCommitment {
   readonly shape: RowShape
   /** Combinations of the k original rows, 16 bytes each. */
