@@ -10,7 +10,7 @@ export { collectStake, leave, type Stake, stakeOf, withdrawEarnings } from './co
 export { type AnswerVerdict, verifyAnswer } from './compute/verify.ts'
 export { type Contracts, connectFlow, contractNamed, type StorageContracts } from './contracts.ts'
 export { type OpenedChallenge, openChallenge } from './da/challenge.ts'
-export { connectDa, type DaContracts } from './da/contracts.ts'
+export { type AvailabilityContract, connectAvailability, connectDa, type DaContracts } from './da/contracts.ts'
 export { type DaEpoch, type EpochMember, EpochReader } from './da/epochs.ts'
 export { type CertifiedInclusion, type LocatedBlob, type LocateOptions, locateBlob, type SignerFault } from './da/locate.ts'
 export { type BlobBalance, blobBalanceOf, depositForBlobs, promisePayment, requestWithdrawal, withdrawFromBlobs } from './da/payments.ts'

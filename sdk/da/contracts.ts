@@ -12,12 +12,16 @@ import {
 } from '../../typechain-types/index.ts'
 import { addressNamed, contractNamed } from '../contracts.ts'
 
-/** Data availability on a network. Signers, epochs and certificates are one contract, at `address`. */
-export interface DaContracts {
+/** Signers, epochs and certificates: one contract, at `address`. All that reading blobs takes. */
+export interface AvailabilityContract {
   address: string
   signers: IDASigners
   epochs: IDAEpochs
   certificates: IDACertificates
+}
+
+/** Data availability on a network. */
+export interface DaContracts extends AvailabilityContract {
   payments: IBlobPayments
   rewards: ISamplingRewards
   challenges: IAvailabilityChallenges
@@ -25,14 +29,18 @@ export interface DaContracts {
 
 /** Connects the contracts of an address book. @throws PerigeeError NOT_FOUND when the network has none */
 export function connectDa(addresses: Record<string, string>, runner: ContractRunner): DaContracts {
-  const address = addressNamed('DataAvailability', addresses)
   return {
-    address,
-    signers: IDASigners__factory.connect(address, runner),
-    epochs: IDAEpochs__factory.connect(address, runner),
-    certificates: IDACertificates__factory.connect(address, runner),
+    ...connectAvailability(addressNamed('DataAvailability', addresses), runner),
     payments: contractNamed('BlobPayments', addresses, runner),
     rewards: contractNamed('SamplingRewards', addresses, runner),
     challenges: contractNamed('AvailabilityChallenges', addresses, runner),
   }
 }
+
+/** Connects DataAvailability alone. */
+export const connectAvailability = (address: string, runner: ContractRunner): AvailabilityContract => ({
+  address,
+  signers: IDASigners__factory.connect(address, runner),
+  epochs: IDAEpochs__factory.connect(address, runner),
+  certificates: IDACertificates__factory.connect(address, runner),
+})

@@ -2,7 +2,7 @@ import type { AssignmentEpoch } from '../../protocol/da/assignment.ts'
 import type { MemberShare } from '../../protocol/da/shares.ts'
 import { chainError } from '../contracts.ts'
 import { PerigeeError } from '../errors.ts'
-import type { DaContracts } from './contracts.ts'
+import type { AvailabilityContract } from './contracts.ts'
 
 /** A signer in an epoch. */
 export interface EpochMember extends MemberShare {
@@ -35,11 +35,11 @@ const URL_FRESH = 60_000
 
 /** Reads epochs, each once, and where their signers serve. */
 export class EpochReader {
-  readonly #contracts: Pick<DaContracts, 'epochs' | 'signers'>
+  readonly #contracts: Pick<AvailabilityContract, 'epochs' | 'signers'>
   readonly #kept = new Map<number, { checkedAt: number; epoch: Promise<DaEpoch> }>()
   readonly #urls = new Map<number, { readAt: number; url: Promise<string> }>()
 
-  constructor(contracts: Pick<DaContracts, 'epochs' | 'signers'>) {
+  constructor(contracts: Pick<AvailabilityContract, 'epochs' | 'signers'>) {
     this.#contracts = contracts
   }
 

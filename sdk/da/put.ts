@@ -1,6 +1,7 @@
 import { getAddress, hexlify, type Signer } from 'ethers'
 import { type Blob, blobIdOf, blobOf } from '../../protocol/da/blob.ts'
 import { MAX_BLOB_BYTES, type Shape, shapeFor } from '../../protocol/da/codes.ts'
+import type { IBlobPayments } from '../../typechain-types/index.ts'
 import { PerigeeError } from '../errors.ts'
 import { waitFor } from '../wait.ts'
 import type { CertifiedInclusion } from './locate.ts'
@@ -14,8 +15,8 @@ import type { DispersalState, DisperserClient, Terms } from './wire.ts'
 const TIMEOUT = 120_000
 
 export interface PutOptions {
-  /** Pays by promise from its balance; its provider is the chain. Without, the disperser pays, if it is willing. */
-  payer?: Signer | undefined
+  /** Who pays by promise, from its balance in `payments`; its provider is the chain. Without, the disperser pays, if it is willing. */
+  payment?: { payer: Signer; payments: IBlobPayments } | undefined
   /** Milliseconds that the certificate may take. */
   timeout?: number
   signal?: AbortSignal | undefined
@@ -43,11 +44,11 @@ export interface PutResult {
  * VERIFICATION_FAILED when what it had certified is not this blob, TIMEOUT, NETWORK, CHAIN
  */
 export async function putBlob(reader: DaReader, disperser: DisperserClient, data: Uint8Array, options: PutOptions = {}): Promise<PutResult> {
-  const { payer, timeout = TIMEOUT, signal, onProgress } = options
+  const { timeout = TIMEOUT, signal, onProgress } = options
   const terms = checkTerms(reader, disperser, await disperser.getTerms({ signal }), data.length)
   const { codes } = await reader.epochs.current()
   const encoding = encode(reader, data, shapeFor(data.length, codes))
-  const payment = payer && (await promiseFor(reader, payer, terms, await encoding))
+  const payment = options.payment && (await promiseFor(options.payment, terms, await encoding))
   onProgress?.('SENDING')
   const sending = disperser.put({ data, payment: payment ? paymentToWire(payment) : null }, { timeout, signal })
   const [blob, { requestId: bytes }] = await Promise.all([encoding, sending])
@@ -90,8 +91,8 @@ export async function encode({ codec }: Pick<DaReader, 'codec'>, data: Uint8Arra
   return blob
 }
 
-const promiseFor = ({ contracts }: DaReader, payer: Signer, { disperser }: Terms, blob: Blob) =>
-  promisePayment(contracts, payer, { blobId: blobIdOf(blob), shape: blob, disperser: getAddress(hexlify(disperser)) })
+const promiseFor = ({ payer, payments }: NonNullable<PutOptions['payment']>, { disperser }: Terms, blob: Blob) =>
+  promisePayment({ payments }, payer, { blobId: blobIdOf(blob), shape: blob, disperser: getAddress(hexlify(disperser)) })
 
 type Certified = BlobProgress & { certificate: CertifiedInclusion }
 

@@ -1,11 +1,11 @@
 import { createRowCodec, type RowCodec } from '../../codec/rows/index.ts'
-import type { DaContracts } from './contracts.ts'
+import type { AvailabilityContract } from './contracts.ts'
 import { EpochReader } from './epochs.ts'
 import { connectSigner, type SignerClient } from './wire.ts'
 
 /** What reading blobs takes: the chain, the signers, and the codec that checks what they say. */
 export interface DaReader {
-  contracts: DaContracts
+  contracts: AvailabilityContract
   epochs: EpochReader
   codec: RowCodec
   /** The signer of that address; one connection each. @throws PerigeeError USAGE unless it is host:port */
@@ -14,7 +14,7 @@ export interface DaReader {
 }
 
 /** Opens a reader. `threads`: of the codec; 0 (the default): this one. It must be closed. */
-export function openDaReader(contracts: DaContracts, { threads = 0 }: { threads?: number } = {}): DaReader {
+export function openDaReader(contracts: AvailabilityContract, { threads = 0 }: { threads?: number } = {}): DaReader {
   const codec = createRowCodec({ threads })
   const signers = new Map<string, SignerClient>()
   return {

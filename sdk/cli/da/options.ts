@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { connectDa, type DaContracts } from '../../da/contracts.ts'
+import { addressNamed } from '../../contracts.ts'
+import { connectAvailability, connectDa, type DaContracts } from '../../da/contracts.ts'
 import { type DaReader, openDaReader } from '../../da/reader.ts'
 import { connectDisperser, type DisperserClient } from '../../da/wire.ts'
 import { PerigeeError } from '../../errors.ts'
@@ -35,7 +36,7 @@ export const contractsOf = (network: Network): DaContracts => connectDa(network.
 
 /** Does something with a reader of the network's blobs, which is closed behind it. */
 export async function withReader<T>(network: Network, act: (reader: DaReader) => Promise<T>): Promise<T> {
-  const reader = openDaReader(contractsOf(network))
+  const reader = openDaReader(connectAvailability(addressNamed('DataAvailability', network.contracts), providerOf(network.chain)))
   try {
     return await act(reader)
   } finally {

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { Command } from 'commander'
 import { formatEther } from 'ethers'
 import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
+import { contractNamed } from '../../contracts.ts'
 import { persistBlob } from '../../da/persist.ts'
 import { type PutResult, putBlob } from '../../da/put.ts'
 import { PerigeeError, reasonOf } from '../../errors.ts'
@@ -37,7 +38,7 @@ async function put(file: string, flags: PutFlags): Promise<void> {
   const result = await withReader(network, (reader) =>
     withDisperserOf(network, flags, (disperser) =>
       putBlob(reader, disperser, data, {
-        payer: flags.pay ? payer : undefined,
+        payment: flags.pay ? { payer: payer!, payments: contractNamed('BlobPayments', network.contracts, payer!) } : undefined,
         timeout: flags.timeout * 1000,
         signal,
         onProgress: (state) => notice(state.toLowerCase(), flags),

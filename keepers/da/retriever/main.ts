@@ -1,0 +1,4 @@
+import { runKeeper } from '../../runtime/run.ts'
+import { retriever } from './keeper.ts'
+
+await runKeeper(retriever)
