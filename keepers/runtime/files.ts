@@ -24,7 +24,7 @@ async function noting<T>(path: string, write: () => Promise<T>): Promise<T> {
 }
 
 /** Makes a created, renamed or removed entry of `folder` survive a power cut. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
     await handle.sync()
@@ -55,6 +55,27 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
     throw error
   }
   await syncFolder(dirname(path))
+}
+
+/**
+ * Makes a file of these parts, or replaces what is there, and waits until its content is on disk; its name is only after `syncFolder`.
+ * @throws DiskFull, and leaves nothing then
+ */
+export async function writeFileParts(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  try {
+    await noting(path, async () => {
+      const handle = await open(path, 'w')
+      try {
+        for (const part of parts) await handle.writeFile(part)
+        await handle.datasync()
+      } finally {
+        await handle.close()
+      }
+    })
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  }
 }
 
 /** A file read and written at positions. Writes are on disk after `sync`, not before. */

@@ -1,0 +1,153 @@
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { concat, dataSlice, getBytes, hexlify, type SigningKey } from 'ethers'
+import type { Kysely, Selectable } from 'kysely'
+import { batchTree } from '../../../protocol/da/batch-tree.ts'
+import { type BlsKey, encodeG1 } from '../../../protocol/da/bls.ts'
+import { type CertificateDomain, certificateDigest, signDigest } from '../../../protocol/da/certificate.ts'
+import type { Inclusion } from '../../../sdk/da/messages.ts'
+import type { SignReply, SignRequest } from '../../../sdk/da/wire.ts'
+import { syncFolder, writeFileAtomic } from '../../runtime/files.ts'
+import { GrpcError } from '../../runtime/grpc-error.ts'
+import type { Membership } from './membership.ts'
+import type { BatchTable, Tables } from './schema.ts'
+
+export interface BatchesOptions {
+  folder: string
+  db: Kysely<Tables>
+  membership: Membership
+  bls: BlsKey
+  ecdsa: SigningKey
+  domain: CertificateDomain
+}
+
+/** Blobs of one batch at most. */
+const MAX_BLOBS = 4096
+const ID_SIZE = 32
+/** Rows of one insert: PostgreSQL takes 65,535 values. */
+const INSERT_ROWS = 4096
+
+/** The batches we signed: what is in them is on disk, and in the tables, before the signatures leave. */
+export class Batches {
+  readonly #options: BatchesOptions
+
+  private constructor(options: BatchesOptions) {
+    this.#options = options
+  }
+
+  /** Opens a folder; batches whose record was lost with the database are recorded again. */
+  static async open(options: BatchesOptions): Promise<Batches> {
+    const batches = new Batches(options)
+    await mkdir(options.folder, { recursive: true })
+    await batches.#reconcile()
+    return batches
+  }
+
+  /** Signs a batch whose blobs are all stored for its epoch. @throws GrpcError with what is in the way */
+  async sign({ epoch, blobIds }: SignRequest): Promise<SignReply> {
+    if (blobIds.length === 0 || blobIds.length > MAX_BLOBS) throw GrpcError.invalidArgument(`the batch has ${blobIds.length} blobs: expected 1 to ${MAX_BLOBS}`)
+    if (blobIds.some(({ length }) => length !== ID_SIZE)) throw GrpcError.invalidArgument('the id of a blob is not 32 bytes')
+    const ids = blobIds.map((id) => hexlify(id))
+    if (new Set(ids).size !== ids.length) throw GrpcError.invalidArgument('a blob is in the batch twice')
+    const place = await this.#options.membership.placeIn(epoch)
+    const { seed } = place.epoch
+    await this.#checkStored(ids, seed)
+    const { root } = batchTree(ids)
+    const known = await this.#find(root, epoch)
+    if (known?.seed === seed) return known
+    await this.#keep(root, epoch, seed, ids)
+    return this.#record(root, epoch, seed, ids)
+  }
+
+  /** The batches a blob was signed in: certified ones first, then the latest epoch. */
+  async inclusionsOf(blobId: string): Promise<Inclusion[]> {
+    const rows = await this.#options.db
+      .selectFrom('batch_blobs')
+      .innerJoin('batches', (join) => join.onRef('batches.root', '=', 'batch_blobs.root').onRef('batches.epoch', '=', 'batch_blobs.epoch'))
+      .select(['batches.root', 'batches.epoch', 'batch_blobs.index', 'batch_blobs.proof', 'batches.certified_at'])
+      .where('batch_blobs.blob_id', '=', blobId)
+      .execute()
+    const order = (row: (typeof rows)[number]) => (row.certified_at === null ? 0 : 1)
+    return rows
+      .sort((a, b) => order(b) - order(a) || b.epoch - a.epoch)
+      .map(({ root, epoch, index, proof }) => ({
+        epoch,
+        batchRoot: root,
+        index,
+        proof: Array.from({ length: proof.length / ID_SIZE }, (_, i) => dataSlice(proof, ID_SIZE * i, ID_SIZE * (i + 1))),
+      }))
+  }
+
+  async remove({ root, epoch }: Pick<BatchTable, 'root' | 'epoch'>): Promise<void> {
+    const { db, folder } = this.#options
+    await db.transaction().execute(async (trx) => {
+      await trx.deleteFrom('batch_blobs').where('root', '=', root).where('epoch', '=', epoch).execute()
+      await trx.deleteFrom('batches').where('root', '=', root).where('epoch', '=', epoch).execute()
+    })
+    await rm(join(folder, nameOf(root, epoch)), { force: true })
+  }
+
+  async #checkStored(ids: readonly string[], seed: string): Promise<void> {
+    const stored = await this.#options.db
+      .selectFrom('holdings')
+      .select('blob_id')
+      .where('seed', '=', seed)
+      .where('damaged', '=', false)
+      .where('blob_id', 'in', ids)
+      .execute()
+    if (stored.length === ids.length) return
+    const here = new Set(stored.map(({ blob_id }) => blob_id))
+    const missing = ids.filter((id) => !here.has(id))
+    throw GrpcError.failedPrecondition(`${missing.length} of the ${ids.length} blobs are not stored for this epoch, ${missing[0]} among them`)
+  }
+
+  async #find(root: string, epoch: number): Promise<Selectable<BatchTable> | undefined> {
+    return this.#options.db.selectFrom('batches').selectAll().where('root', '=', root).where('epoch', '=', epoch).executeTakeFirst()
+  }
+
+  async #keep(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<void> {
+    await writeFileAtomic(join(this.#options.folder, nameOf(root, epoch)), getBytes(concat([seed, ...ids])))
+  }
+
+  async #record(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
+    const { db, bls, ecdsa, domain } = this.#options
+    const digest = certificateDigest(domain, epoch, root)
+    const signatures = { bls: encodeG1(bls.sign(digest)), ecdsa: signDigest(ecdsa, digest) }
+    const tree = batchTree(ids)
+    const rows = ids.map((blob_id, index) => ({ root, epoch, index, blob_id, proof: getBytes(concat(tree.proof(index))) }))
+    await db.transaction().execute(async (trx) => {
+      await trx
+        .insertInto('batches')
+        .values({ root, epoch, seed, ...signatures, certified_at: null, certified_block: null })
+        .onConflict((on) => on.columns(['root', 'epoch']).doUpdateSet({ seed }))
+        .execute()
+      for (let at = 0; at < rows.length; at += INSERT_ROWS) {
+        await trx
+          .insertInto('batch_blobs')
+          .values(rows.slice(at, at + INSERT_ROWS))
+          .onConflict((on) => on.doNothing())
+          .execute()
+      }
+    })
+    return signatures
+  }
+
+  async #reconcile(): Promise<void> {
+    const { folder } = this.#options
+    for (const name of await readdir(folder)) {
+      const [epoch, root] = name.split('-') as [string, string]
+      if (!/^[0-9a-f]{64}$/.test(root)) {
+        await rm(join(folder, name)) // written in part
+        continue
+      }
+      if (await this.#find(`0x${root}`, Number(epoch))) continue
+      const bytes = await readFile(join(folder, name))
+      const ids = Array.from({ length: bytes.length / ID_SIZE }, (_, i) => hexlify(bytes.subarray(ID_SIZE * i, ID_SIZE * (i + 1))))
+      const [seed, ...blobs] = ids as [string, ...string[]]
+      if (blobs.length > 0 && batchTree(blobs).root === `0x${root}`) await this.#record(`0x${root}`, Number(epoch), seed, blobs)
+    }
+    await syncFolder(folder)
+  }
+}
+
+const nameOf = (root: string, epoch: number): string => `${epoch}-${root.slice(2)}`

@@ -1,0 +1,171 @@
+import { join } from 'node:path'
+import { getBytes } from 'ethers'
+import { createRowCodec } from '../../../codec/rows/index.ts'
+import { domainSeparator } from '../../../protocol/compute/receipt.ts'
+import { deriveBlsKey } from '../../../protocol/da/bls.ts'
+import { paymentDomain } from '../../../protocol/da/payment.ts'
+import { EpochReader } from '../../../sdk/da/epochs.ts'
+import { MAX_MESSAGE_BYTES, SignerService } from '../../../sdk/da/wire.ts'
+import {
+  IAvailabilityChallenges__factory,
+  IBlobPayments__factory,
+  IBonds__factory,
+  IDAEpochs__factory,
+  IDASigners__factory,
+} from '../../../typechain-types/index.ts'
+import { type Follower, followLogs } from '../../runtime/follow.ts'
+import { defineKeeper } from '../../runtime/keeper.ts'
+import { openWallet } from '../../runtime/wallet.ts'
+import { Batches } from './batches.ts'
+import { ChainClock } from './chain-clock.ts'
+import { ChainLog, TOPICS } from './chain-log.ts'
+import { Challenges } from './challenges.ts'
+import { schema } from './config.ts'
+import { EpochAdvance } from './epochs.ts'
+import { Intake } from './intake.ts'
+import { Membership } from './membership.ts'
+import { observe } from './metrics.ts'
+import { PromiseBook } from './promises.ts'
+import { Pruning } from './pruning.ts'
+import { Reading } from './reading.ts'
+import { Registration } from './registration.ts'
+import { migrations, type Tables } from './schema.ts'
+import { signerHandlers } from './service.ts'
+import { BlobStore } from './store.ts'
+
+/** Keeps the rows of blobs that are its share, and signs that it has them. */
+export const daSigner = defineKeeper({
+  name: 'da/signer',
+  schema,
+  async create(config, runtime) {
+    const { log, metrics, signal } = runtime
+    const chain = await runtime.chain({ rpcUrl: config.rpcUrl, pollMs: config.pollMs })
+    const db = await runtime.database<Tables>(migrations)
+    const wallet = await openWallet(config, chain.provider)
+    const account = wallet.address
+    const bls = deriveBlsKey(getBytes(wallet.privateKey))
+    const domain = { chainId: chain.chainId, contract: config.dataAvailability }
+
+    const signers = IDASigners__factory.connect(config.dataAvailability, chain.provider)
+    const epochs = IDAEpochs__factory.connect(config.dataAvailability, chain.provider)
+    const payments = IBlobPayments__factory.connect(config.payments, chain.provider)
+    const challengesContract = IAvailabilityChallenges__factory.connect(config.challenges, chain.provider)
+    const bonds = IBonds__factory.connect(config.bonds, chain.provider)
+    const terms = [challengesContract.retention(), challengesContract.answerTime(), epochs.epochLength(), payments.lockTime()]
+    const [retention, answerTime, epochLength, lockTime] = (await Promise.all(terms)).map(Number) as [number, number, number, number]
+
+    const clock = new ChainClock((await chain.head()).timestamp)
+    const now = () => clock.now()
+    const reader = new EpochReader({ epochs, signers })
+    const membership = new Membership(reader, { epochs }, account)
+    const store = await BlobStore.open({ folder: join(config.dataDir, 'blobs'), db, maxBytes: config.maxBytes, log, metrics })
+    const batches = await Batches.open({ folder: join(config.dataDir, 'batches'), db, membership, bls, ecdsa: wallet.signingKey, domain })
+    const reading = new Reading(db, store, batches)
+    const codec = createRowCodec({ threads: config.codecThreads })
+    runtime.onClose(() => codec.close())
+    const separator = domainSeparator(paymentDomain(chain.chainId, config.payments))
+    const promises = new PromiseBook({ db, payments, provider: chain.provider, separator, lockTime, now })
+
+    const sender = await runtime.sender({
+      chain,
+      wallet,
+      database: db,
+      interfaces: [signers.interface, epochs.interface, challengesContract.interface, bonds.interface],
+      // Others may be faster, and whatever waits for an epoch is tried again.
+      expected: ['EpochNotDue', 'TooFewSigners', 'EpochBeingBuilt', 'UnknownChallenge'],
+      advice: { StakeTooSmall: 'the least stake was raised, or some was taken: set stake higher, or bond more' },
+    })
+    const registration = new Registration({
+      chain,
+      signers,
+      contract: config.dataAvailability,
+      challenges: config.challenges,
+      bonds,
+      bondsAddress: config.bonds,
+      sender,
+      bls,
+      domain,
+      stake: config.stake,
+      url: () => config.publicUrl ?? grpc.url,
+      log,
+    })
+    const advance = new EpochAdvance({ chain, epochs, reader, contract: config.dataAvailability, sender, log })
+    const challenges = new Challenges({ db, contract: challengesContract, address: config.challenges, reading, sender, now, log })
+
+    let follower: Follower | undefined
+    const ready = async () => (follower ? (follower.problem() ?? registration.problem() ?? sender.problem()) : 'not started')
+    const upToDate = () => follower !== undefined && follower.problem() === undefined
+    const pruning = new Pruning({ db, store, batches, membership, reader, retention, answerTime, epochLength, now, upToDate, log })
+
+    const { count } = observe(metrics, { db, challenges })
+    const intake = new Intake({ membership, promises, store, codec, count, log })
+    const status = async () => {
+      const { blobs } = await db
+        .selectFrom('holdings')
+        .select(({ fn }) => fn.countAll<number>().as('blobs'))
+        .executeTakeFirstOrThrow()
+      return { signerId: registration.id, epoch: await membership.current(), blobs: Number(blobs), bytes: store.bytes }
+    }
+    const handlers = signerHandlers({ intake, batches, reading, status, account })
+    const grpc = runtime.grpc({
+      host: config.host,
+      port: config.port,
+      ready,
+      services: [{ definition: SignerService, handlers }],
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+    })
+    const http = runtime.http({ host: config.host, port: config.httpPort, ready })
+
+    return {
+      async start() {
+        const chainLog = new ChainLog(account, log)
+        follower = await followLogs({
+          chain,
+          database: db,
+          name: 'da',
+          address: [config.dataAvailability, config.challenges, config.payments],
+          topics: [TOPICS],
+          fromBlock: config.fromBlock,
+          confirmations: config.confirmations,
+          timestamps: true,
+          log,
+          metrics,
+          signal,
+          async apply(trx, range) {
+            await chainLog.apply(trx, range)
+            clock.set(range.blocks.get(range.toBlock)!.timestamp!)
+            membership.forget()
+          },
+          async rollback(trx, toBlock) {
+            await chainLog.rollback(trx, toBlock)
+            membership.forget()
+          },
+        })
+        await http.listen()
+        await grpc.listen()
+        await startUpkeep()
+      },
+      async stop() {
+        await Promise.all([grpc.close(), http.close()])
+      },
+      ready,
+      get url() {
+        return grpc.url
+      },
+    }
+
+    /** Periodic work, through queues, so that it is seen and counted like other jobs; none overlaps itself. */
+    async function startUpkeep(): Promise<void> {
+      const checks = await runtime.queue<null>('checks', { attempts: 1 })
+      await checks.process(async () => {
+        await registration.ensure()
+        await challenges.answerAll()
+        await advance.advance()
+      })
+      await checks.every('check', config.checkMs, null)
+      const prunings = await runtime.queue<null>('pruning', { attempts: 1, graceMs: 2000 })
+      await prunings.process(({ signal }) => pruning.prune(signal))
+      await prunings.every('prune', config.pruneMs, null)
+    }
+  },
+})

@@ -1,0 +1,4 @@
+import { runKeeper } from '../../runtime/run.ts'
+import { daSigner } from './keeper.ts'
+
+await runKeeper(daSigner)

@@ -1,0 +1,266 @@
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Kysely, Selectable, Transaction } from 'kysely'
+import PQueue from 'p-queue'
+import type { Registry } from 'prom-client'
+import { type Blob, blobIdOf } from '../../../protocol/da/blob.ts'
+import { syncFolder, writeFileParts } from '../../runtime/files.ts'
+import { GrpcError } from '../../runtime/grpc-error.ts'
+import type { Log } from '../../runtime/log.ts'
+import { counter, gauge } from '../../runtime/metrics.ts'
+import { BlobFile, type BlobHead, DamagedFile, encodeHead, fileSize } from './blob-file.ts'
+import { Groups } from './groups.ts'
+import type { HoldingTable, Tables } from './schema.ts'
+
+export type Holding = Selectable<HoldingTable>
+
+/** Rows that were verified. */
+export interface StoredRows extends Omit<BlobHead, 'rlc'> {
+  blobId: string
+  rlc: Uint8Array
+  rows: Uint8Array
+  paths: Uint8Array
+}
+
+interface Staged {
+  file: string
+  holding: Omit<Holding, 'id' | 'listed'>
+  /** What else is to be recorded in the transaction. */
+  record: (trx: Transaction<Tables>) => Promise<void>
+}
+
+export interface BlobStoreOptions {
+  folder: string
+  db: Kysely<Tables>
+  maxBytes: number
+  log: Log
+  metrics: Registry
+}
+
+/** Files whose names are safe on disk. */
+const SUFFIX = '.rows'
+const TEMPORARY = '.tmp'
+
+/** Rows of blobs: a file for each blob and epoch, and its record in the database. What is recorded is on disk. */
+export class BlobStore {
+  readonly #options: BlobStoreOptions
+  readonly #groups: Groups<Staged>
+  readonly #underway = new Map<string, Promise<void>>()
+  readonly #damages
+  #bytes = 0
+  #reserved = 0
+
+  private constructor(options: BlobStoreOptions) {
+    this.#options = options
+    this.#groups = new Groups((staged) => this.#commit(staged))
+    const { metrics } = options
+    this.#damages = counter(metrics, { name: 'da_signer_damages_total', help: 'Rows and files that did not match when they were read' })
+    const bytes = () => this.#bytes
+    gauge(metrics, {
+      name: 'da_signer_stored_bytes',
+      help: 'Bytes of the files of rows',
+      collect() {
+        this.set(bytes())
+      },
+    })
+  }
+
+  /**
+   * Opens a folder. Files are the truth and the tables their index: what a crash left unrecorded, or a lost database, is recorded again,
+   * and records whose file is gone or cut off are marked.
+   */
+  static async open(options: BlobStoreOptions): Promise<BlobStore> {
+    const store = new BlobStore(options)
+    await mkdir(options.folder, { recursive: true })
+    await store.#reconcile()
+    return store
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The rows of a blob by the epoch's seed, if they are here and whole as far as is known. */
+  async find(blobId: string, seed: string): Promise<Holding | undefined> {
+    return this.#options.db
+      .selectFrom('holdings')
+      .selectAll()
+      .where('blob_id', '=', blobId)
+      .where('seed', '=', seed)
+      .where('damaged', '=', false)
+      .executeTakeFirst()
+  }
+
+  /** All that is here of a blob: one for each epoch it was stored in, newest first. */
+  async ofBlob(blobId: string): Promise<Holding[]> {
+    return this.#options.db.selectFrom('holdings').selectAll().where('blob_id', '=', blobId).orderBy('epoch', 'desc').execute()
+  }
+
+  /** Sets bytes aside before work is done for them. Returns what gives them back. @throws GrpcError RESOURCE_EXHAUSTED */
+  reserve(bytes: number): () => void {
+    const { maxBytes } = this.#options
+    if (this.#bytes + this.#reserved + bytes > maxBytes)
+      throw GrpcError.resourceExhausted(`this signer stores ${maxBytes} bytes at most, has ${this.#bytes}, and these rows take ${bytes}`)
+    this.#reserved += bytes
+    return () => {
+      this.#reserved -= bytes
+    }
+  }
+
+  /** Resolves when the rows are on disk and recorded, together with what `record` writes. @throws DiskFull, and then nothing is stored */
+  async put(rows: StoredRows, record: Staged['record']): Promise<void> {
+    const key = `${rows.blobId} ${rows.seed}`
+    const before = this.#underway.get(key)
+    const work = (async () => {
+      await before?.catch(() => {})
+      await this.#write(rows, record)
+    })()
+    this.#underway.set(key, work)
+    try {
+      await work
+    } finally {
+      if (this.#underway.get(key) === work) this.#underway.delete(key)
+    }
+  }
+
+  /** Writes only what is to be recorded with rows that are stored already. */
+  async record(record: Staged['record']): Promise<void> {
+    await this.#options.db.transaction().execute(record)
+  }
+
+  async #write({ blobId, epoch, seed, member, blob, rlc, indices, rows, paths }: StoredRows, record: Staged['record']): Promise<void> {
+    const before = (await this.ofBlob(blobId)).find((holding) => holding.seed === seed)
+    if (before && !before.damaged) return this.record(record)
+    const file = join(await this.#folderOf(epoch), nameOf(blobId, seed))
+    const bytes = fileSize(blob, indices.length)
+    await writeFileParts(file + TEMPORARY, [encodeHead({ epoch, seed, member, blob, rlc, indices }), rows, paths])
+    const holding = { ...recordOf(blobId, epoch, seed, member, blob), rows: indices.length, bytes, damaged: false }
+    await this.#groups.add({ file, holding, record })
+    if (!before) this.#bytes += bytes
+  }
+
+  /** One sync of the folder and one transaction for all that came together. */
+  async #commit(staged: Staged[]): Promise<void> {
+    for (const { file } of staged) await rename(file + TEMPORARY, file)
+    for (const epoch of new Set(staged.map(({ holding }) => holding.epoch))) await syncFolder(await this.#folderOf(epoch))
+    await this.#options.db.transaction().execute(async (trx) => {
+      for (const { holding, record } of staged) {
+        await this.#index(trx, holding)
+        await record(trx)
+      }
+    })
+  }
+
+  async #index(trx: Kysely<Tables>, holding: Staged['holding']): Promise<void> {
+    await trx
+      .insertInto('holdings')
+      .values(holding)
+      .onConflict((on) => on.columns(['blob_id', 'seed']).doUpdateSet(holding))
+      .execute()
+  }
+
+  /** @throws DamagedFile, which is reported, when the file is gone, cut off or changed */
+  async read(holding: Holding): Promise<BlobFile> {
+    try {
+      return await BlobFile.open(join(this.#options.folder, String(holding.epoch), nameOf(holding.blob_id, holding.seed)))
+    } catch (error) {
+      const gone = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      if (!gone && !(error instanceof DamagedFile)) throw error
+      const damage = gone ? new DamagedFile('it is gone') : (error as DamagedFile)
+      await this.report(holding, damage.message)
+      throw damage
+    }
+  }
+
+  /** Something of it is not what was stored: said once, counted each time, and when it comes again it is stored anew. */
+  async report({ id, blob_id, epoch, damaged }: Holding, what: string): Promise<void> {
+    const { db, log } = this.#options
+    this.#damages.inc()
+    const { numUpdatedRows } = await db.updateTable('holdings').set({ damaged: true }).where('id', '=', id).where('damaged', '=', false).executeTakeFirst()
+    if (!damaged && numUpdatedRows > 0n)
+      log.error({ blobId: blob_id, epoch, what, advice: 'look after the disk; what a challenge asks of it costs stake' }, 'stored rows are damaged')
+  }
+
+  /** Forgets rows and removes their file. */
+  async remove({ id, blob_id, seed, epoch, bytes }: Holding): Promise<void> {
+    await this.#options.db.deleteFrom('holdings').where('id', '=', id).execute()
+    await rm(join(this.#options.folder, String(epoch), nameOf(blob_id, seed)), { force: true })
+    this.#bytes -= bytes
+  }
+
+  async #folderOf(epoch: number): Promise<string> {
+    const folder = join(this.#options.folder, String(epoch))
+    if ((await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(this.#options.folder)
+    return folder
+  }
+
+  async #reconcile(): Promise<void> {
+    const { db, folder, log } = this.#options
+    const known = new Map((await db.selectFrom('holdings').selectAll().execute()).map((holding) => [nameOf(holding.blob_id, holding.seed), holding]))
+    const disk = new PQueue({ concurrency: 16 })
+    let adopted = 0
+    for (const epoch of await readdir(folder)) {
+      for (const name of await readdir(join(folder, epoch))) {
+        const path = join(folder, epoch, name)
+        if (name.endsWith(TEMPORARY)) await rm(path)
+        if (!name.endsWith(SUFFIX)) continue
+        const holding = known.get(name)
+        known.delete(name)
+        void disk.add(async () => {
+          const { size } = await stat(path)
+          if (!holding) adopted += await this.#adopt(path, size)
+          else if (size !== holding.bytes) await this.report(holding, `its file has ${size} bytes instead of ${holding.bytes}`)
+          if (holding) this.#bytes += holding.bytes
+        })
+        await disk.onSizeLessThan(64)
+      }
+    }
+    await disk.onIdle()
+    for (const holding of known.values()) await this.report(holding, 'its file is gone')
+    if (adopted > 0) log.info({ blobs: adopted }, 'files without a record were recorded again')
+  }
+
+  /** Records a file that is whole; removes one that is not, as nobody was told that it is stored. */
+  async #adopt(path: string, size: number): Promise<number> {
+    try {
+      const file = await BlobFile.open(path)
+      await file.close()
+      const { epoch, seed, member, blob, indices } = file.head
+      const bytes = fileSize(blob, indices.length)
+      if (size !== bytes) throw new DamagedFile(`it has ${size} bytes instead of ${bytes}`)
+      await this.#index(this.#options.db, { ...recordOf(blobIdOf(blob), epoch, seed, member, blob), rows: indices.length, bytes, damaged: false })
+      this.#bytes += bytes
+      return 1
+    } catch (error) {
+      if (!(error instanceof DamagedFile)) throw error
+      this.#options.log.warn({ path, reason: error.message }, 'a file that is not whole and has no record was removed')
+      await rm(path)
+      return 0
+    }
+  }
+}
+
+const nameOf = (blobId: string, seed: string): string => `${blobId.slice(2)}-${seed.slice(2, 18)}${SUFFIX}`
+
+const recordOf = (blobId: string, epoch: number, seed: string, member: number, { log2K, rowSize, length, rowRoot, rlcRoot }: Blob) => ({
+  blob_id: blobId,
+  seed,
+  epoch,
+  member,
+  log2_k: log2K,
+  row_size: rowSize,
+  length,
+  row_root: rowRoot,
+  rlc_root: rlcRoot,
+})
+
+/** The blob of a record. */
+export const blobOfHolding = ({ log2_k, row_size, length, row_root, rlc_root }: Holding): Blob => ({
+  scheme: 1,
+  log2K: log2_k,
+  log2T: log2_k + 2,
+  rowSize: row_size,
+  length,
+  rowRoot: row_root,
+  rlcRoot: rlc_root,
+})
