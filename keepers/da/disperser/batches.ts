@@ -1,0 +1,186 @@
+import { type Kysely, sql, type Transaction } from 'kysely'
+import type { Batch, Request, Task } from './requests.ts'
+import type { Tables } from './schema.ts'
+
+/** What the chain says of a batch's certificate. Weights in wei. */
+export interface Certificate {
+  root: string
+  block: number
+  txHash: string
+  signed: bigint
+  total: bigint
+}
+
+export interface NewBatch {
+  root: string
+  epoch: number
+  blobIds: readonly string[]
+  call: string
+}
+
+/** A promise of a certified batch that has not been redeemed. */
+export type Redeemable = Pick<Request, 'id' | 'leaf' | 'payment'>
+
+/** The batches, from their signatures to their certificates. */
+export class Batches {
+  readonly #db: Kysely<Tables>
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db
+  }
+
+  find(root: string): Promise<Batch | undefined> {
+    return this.#db.selectFrom('batches').selectAll().where('root', '=', root).executeTakeFirst()
+  }
+
+  /** Writes a batch down, and that its requests, by the index of their leaf, are in it. */
+  async create({ root, epoch, blobIds, call }: NewBatch, requests: readonly (readonly string[])[]): Promise<void> {
+    await this.#db.transaction().execute(async (trx) => {
+      await trx
+        .insertInto('batches')
+        .values({ root, epoch, blob_ids: JSON.stringify(blobIds), call })
+        .execute()
+      for (const [leaf, ids] of requests.entries())
+        await trx.updateTable('requests').set({ state: 'batched', batch: root, leaf }).where('id', 'in', ids).execute()
+    })
+  }
+
+  /** Those without a certificate. */
+  uncertified(): Promise<Batch[]> {
+    return this.#db.selectFrom('batches').selectAll().where('block', 'is', null).execute()
+  }
+
+  /** Requests for a blob that is in a batch already; one that was certified before costs nothing. */
+  async join(root: string, leaf: number, ids: readonly string[], free: boolean): Promise<void> {
+    await this.#db
+      .updateTable('requests')
+      .set({ state: 'batched', batch: root, leaf, ...(free && { redeemed: 'NotCharged' }) })
+      .where('id', 'in', ids)
+      .execute()
+  }
+
+  /**
+   * A receipt holds the certificate, and the log will say so too; or the log itself said so (`seen`). Returns the batch and how many seconds each of its
+   * requests took.
+   */
+  async certified(
+    { root, block, txHash, signed, total }: Certificate,
+    seen: boolean,
+  ): Promise<{ call: string; blobIds: string[]; seconds: number[] } | undefined> {
+    const now = Date.now()
+    const batch = await this.#db
+      .updateTable('batches')
+      .set((on) => ({
+        block,
+        tx_hash: txHash,
+        signed: String(signed),
+        total: String(total),
+        certified_at: on.fn.coalesce('certified_at', on.val(now)),
+        ...(seen && { seen }),
+      }))
+      .where('root', '=', root)
+      .returning(['call', 'blob_ids'])
+      .executeTakeFirst()
+    if (!batch) return undefined
+    const requests = await this.#db.selectFrom('requests').select('accepted_at').where('batch', '=', root).execute()
+    return { call: batch.call, blobIds: batch.blob_ids, seconds: requests.map(({ accepted_at }) => (now - accepted_at) / 1000) }
+  }
+
+  /**
+   * Applies the certificates in the log up to a block. Returns roots of batches whose receipt told of a block that the log does not have any more: their
+   * certificates have to be sent again.
+   */
+  async seen(trx: Transaction<Tables>, certificates: readonly Certificate[], toBlock: number): Promise<string[]> {
+    for (const { root, block, txHash, signed, total } of certificates)
+      await trx
+        .updateTable('batches')
+        .set((on) => ({
+          block,
+          tx_hash: txHash,
+          signed: String(signed),
+          total: String(total),
+          seen: true,
+          certified_at: on.fn.coalesce('certified_at', on.val(Date.now())),
+        }))
+        .where('root', '=', root)
+        .execute()
+    return this.#lost(trx, (on) => on.and([on('block', '<=', toBlock), on('seen', '=', false)]))
+  }
+
+  /** Undoes certificates after a block. Returns the roots of their batches. */
+  rollback(trx: Transaction<Tables>, toBlock: number): Promise<string[]> {
+    return this.#lost(trx, (on) => on('block', '>', toBlock))
+  }
+
+  async #lost(trx: Transaction<Tables>, which: (on: any) => any): Promise<string[]> {
+    const rows = await trx
+      .updateTable('batches')
+      .set({ block: null, tx_hash: null, signed: null, total: null, certified_at: null, seen: false })
+      .where(which)
+      .returning('root')
+      .execute()
+    return rows.map(({ root }) => root)
+  }
+
+  /** It will never be certified: its requests are open again. Returns them. */
+  dissolve(root: string, reason: string): Promise<Task[]> {
+    return this.#db.transaction().execute(async (trx) => {
+      const tasks = await trx
+        .updateTable('requests')
+        .set((on) => ({ state: 'open', batch: null, leaf: null, reason, attempts: on('attempts', '+', 1) }))
+        .where('batch', '=', root)
+        .returning(['id', 'length', 'attempts', 'payment', 'sponsored'])
+        .execute()
+      await trx.deleteFrom('batches').where('root', '=', root).execute()
+      return tasks
+    })
+  }
+
+  // ---- promises
+
+  /** Roots of certified batches with promises to redeem, oldest first. */
+  async redeemable(limit: number): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('requests')
+      .innerJoin('batches', 'batches.root', 'requests.batch')
+      .select('batches.root')
+      .where('batches.block', 'is not', null)
+      .where('payment', 'is not', null)
+      .where('redeemed', 'is', null)
+      .groupBy('batches.root')
+      .orderBy((on) => on.fn.min('requests.seq'))
+      .limit(limit)
+      .execute()
+    return rows.map(({ root }) => root)
+  }
+
+  redeemableOf(root: string, limit: number): Promise<Redeemable[]> {
+    return this.#db
+      .selectFrom('requests')
+      .select(['id', 'leaf', 'payment'])
+      .where('batch', '=', root)
+      .where('payment', 'is not', null)
+      .where('redeemed', 'is', null)
+      .orderBy('seq')
+      .limit(limit)
+      .execute()
+  }
+
+  async redeemed(outcomes: ReadonlyMap<string, string>): Promise<void> {
+    await this.#db.transaction().execute(async (trx) => {
+      for (const [id, redeemed] of outcomes) await trx.updateTable('requests').set({ redeemed }).where('id', '=', id).execute()
+    })
+  }
+
+  /** Wei that a payer has promised and that is not redeemed, of requests that can still come to be. */
+  async promised(payer: string): Promise<bigint> {
+    const { sum } = await this.#db
+      .selectFrom('requests')
+      .select(sql<string>`coalesce(sum((payment->>'fee')::numeric), 0)`.as('sum'))
+      .where('state', 'in', ['open', 'batched'])
+      .where('redeemed', 'is', null)
+      .where(sql`payment->>'payer'`, '=', payer)
+      .executeTakeFirstOrThrow()
+    return BigInt(sum)
+  }
+}

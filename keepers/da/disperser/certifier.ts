@@ -1,0 +1,198 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { batchTree } from '../../../protocol/da/batch-tree.ts'
+import type { EpochReader } from '../../../sdk/da/epochs.ts'
+import { reasonOf } from '../../../sdk/errors.ts'
+import type { IDACertificates } from '../../../typechain-types/index.ts'
+import type { Chain } from '../../runtime/chain.ts'
+import type { Log } from '../../runtime/log.ts'
+import { Reverted } from '../../runtime/revert.ts'
+import type { Sender } from '../../runtime/sender.ts'
+import type { Batches, NewBatch } from './batches.ts'
+import { type Choice, chooseBatch } from './batching.ts'
+import type { Certificates } from './certificates.ts'
+import { type Dispersal, NotEnough } from './dispersal.ts'
+import type { DisperserMetrics } from './metrics.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Signing } from './signing.ts'
+
+type Signed = Pick<NewBatch, 'root' | 'epoch' | 'call'>
+
+export interface CertifierOptions {
+  chain: Chain
+  /** Seconds for which signers keep what is certified. */
+  retention: number
+  epochs: Pick<EpochReader, 'current'>
+  signing: Signing
+  batches: Batches
+  contract: IDACertificates
+  /** Its address. */
+  address: string
+  certificates: Certificates
+  sender: Sender
+  pipeline: () => Pipeline
+  config: {
+    /** How long a blob waits for company, in ms, and how many go together. */
+    batchMs: number
+    batchBlobs: number
+  }
+  metrics: DisperserMetrics
+  signal: AbortSignal
+  log: Log
+}
+
+/** Batches that are signed or on their way to the chain together; behind them blobs gather into larger ones. */
+const MOST_UNDERWAY = 4
+const FIRST_WAIT_MS = 500
+const MOST_WAIT_MS = 30_000
+
+/**
+ * Puts blobs that are stored into batches, has those signed, and sends their certificates, one transaction each. A batch is on record before it is sent:
+ * what is on record is sent until the chain has it, or says that it never will.
+ */
+export class Certifier {
+  readonly #options: CertifierOptions
+  #ready: Dispersal[] = []
+  #underway = 0
+  #timer: NodeJS.Timeout | undefined
+  readonly #sending = new Set<string>()
+
+  constructor(options: CertifierOptions) {
+    this.#options = options
+  }
+
+  get ready(): number {
+    return this.#ready.length
+  }
+
+  get underway(): number {
+    return this.#sending.size
+  }
+
+  add(dispersal: Dispersal): void {
+    this.#ready.push(dispersal)
+    this.#schedule()
+  }
+
+  /** Sends what is on record and not certified: left by an earlier process, or undone by a reorganisation. */
+  async resume(): Promise<void> {
+    for (const { root, epoch, call } of await this.#options.batches.uncertified()) void this.#send({ root, epoch, call })
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #schedule(): void {
+    const { config, signal } = this.#options
+    const [oldest] = this.#ready
+    if (!oldest || this.#underway >= MOST_UNDERWAY || signal.aborted) return
+    clearTimeout(this.#timer)
+    const wait = this.#ready.length >= config.batchBlobs ? 0 : config.batchMs - (Date.now() - oldest.readyAt)
+    if (wait > 0) this.#timer = setTimeout(() => this.#flush(), wait)
+    else this.#flush()
+  }
+
+  #flush(): void {
+    const [oldest] = this.#ready
+    if (!oldest || this.#underway >= MOST_UNDERWAY) return
+    const choice = chooseBatch(this.#ready, oldest.inEpoch, this.#options.config.batchBlobs)
+    this.#ready = this.#ready.filter((dispersal) => !choice.blobs.includes(dispersal))
+    this.#underway++
+    void this.#certify(choice).finally(() => {
+      this.#underway--
+      this.#schedule()
+    })
+    this.#schedule()
+  }
+
+  async #certify(choice: Choice<Dispersal>): Promise<void> {
+    const { pipeline, log } = this.#options
+    const batch = await this.#sign(choice).catch(async (error) => {
+      if (!(error instanceof NotEnough)) log.warn({ err: error }, 'a batch could not be signed')
+      for (const dispersal of choice.blobs) await pipeline().failed(dispersal, error)
+    })
+    if (batch) await this.#send(batch)
+  }
+
+  async #sign({ blobs, members }: Choice<Dispersal>): Promise<NewBatch | undefined> {
+    const { signing, batches, epochs, metrics } = this.#options
+    const { inEpoch } = blobs[0]!
+    const { epoch } = inEpoch
+    const current = await epochs.current()
+    if (current.epoch > epoch + 1) throw new Error(`epoch ${epoch} is closed: the rows are dealt anew`)
+    const blobIds = blobs.map(({ blobId }) => blobId)
+    const { root } = batchTree(blobIds)
+    if (await this.#joined(root, blobIds, blobs)) return undefined
+    const signedIn = metrics.stage('sign')
+    const call = await signing.sign(inEpoch, root, blobIds, members)
+    signedIn()
+    const batch = { root, epoch, blobIds, call }
+    await batches.create(batch, this.#requestsOf(blobs))
+    return batch
+  }
+
+  /** Of each blob, and from now on none is added. */
+  #requestsOf(blobs: readonly Dispersal[]): string[][] {
+    return blobs.map((dispersal) =>
+      this.#options
+        .pipeline()
+        .batched(dispersal)
+        .map(({ id }) => id),
+    )
+  }
+
+  /**
+   * A batch is certified once. Where the very same blobs were one before, they have the certificate that it got, as long as the data is kept for
+   * a good while yet. Later they need company, whose root is another: the error has them come again.
+   */
+  async #joined(root: string, blobIds: readonly string[], blobs: readonly Dispersal[]): Promise<boolean> {
+    const { batches, contract, certificates, retention, chain } = this.#options
+    const known = await batches.find(root)
+    const { epoch, certifiedAt } = await contract.certificateOf(root)
+    if (!known && epoch === 0n) return false
+    if (epoch > 0n && Number(certifiedAt) + retention / 2 < (await chain.head()).timestamp)
+      throw new Error('the same blobs were certified before, a good while ago: they need company for a batch of their own')
+    if (!known) await batches.create({ root, epoch: Number(epoch), blobIds, call: '0x' }, [])
+    for (const [leaf, ids] of this.#requestsOf(blobs).entries()) await batches.join(root, leaf, ids, epoch > 0n)
+    if (epoch > 0n) await certificates.find(root)
+    return true
+  }
+
+  /** Resolves once it is certified, or never will be. */
+  async #send(batch: Signed): Promise<void> {
+    const { signal, metrics } = this.#options
+    if (this.#sending.has(batch.root)) return
+    this.#sending.add(batch.root)
+    const certifiedIn = metrics.stage('certify')
+    try {
+      for (let wait = FIRST_WAIT_MS; !signal.aborted && !(await this.#sent(batch)); wait = Math.min(2 * wait, MOST_WAIT_MS)) {
+        await sleep(wait, undefined, { signal })
+      }
+      certifiedIn()
+    } catch (error) {
+      if (!signal.aborted) throw error
+    } finally {
+      this.#sending.delete(batch.root)
+    }
+  }
+
+  /** Whether it has come to an end. */
+  async #sent({ root, epoch, call }: Signed): Promise<boolean> {
+    const { sender, address, certificates, batches, pipeline, signal, log } = this.#options
+    try {
+      const receipt = await sender.send({ key: `certify ${root} in ${epoch}`, to: address, data: call })
+      await certificates.take(root, receipt)
+      return true
+    } catch (error) {
+      if (signal.aborted) return true
+      if (!(error instanceof Reverted)) {
+        log.warn({ root, reason: reasonOf(error) }, 'a certificate could not be sent: trying again')
+        return false
+      }
+      if (error.error === 'AlreadyCertified') return certificates.find(root)
+      log.warn({ root, error: error.error }, 'the chain refuses a certificate: its blobs are stored and signed anew')
+      pipeline().reopen(await batches.dissolve(root, `the chain refused the certificate: ${error.message}`))
+      return true
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import { join } from 'node:path'
+import { createRowCodec } from '../../../codec/rows/index.ts'
+import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
+import { connectDa } from '../../../sdk/da/contracts.ts'
+import { openDaReader } from '../../../sdk/da/reader.ts'
+import { reasonOf } from '../../../sdk/errors.ts'
+import { type Follower, followLogs } from '../../runtime/follow.ts'
+import { GrpcError } from '../../runtime/grpc-error.ts'
+import { defineKeeper } from '../../runtime/keeper.ts'
+import { openWallet } from '../../runtime/wallet.ts'
+import { Admission } from './admission.ts'
+import { Batches } from './batches.ts'
+import { BlobFiles } from './blob-files.ts'
+import { CERTIFIED_TOPIC, Certificates } from './certificates.ts'
+import { Certifier } from './certifier.ts'
+import { schema } from './config.ts'
+import { startDueEpoch } from './epoch-start.ts'
+import { Intake } from './intake.ts'
+import { disperserMetrics, observeQueues } from './metrics.ts'
+import { Payments } from './payments.ts'
+import { Pipeline } from './pipeline.ts'
+import { Purse } from './purse.ts'
+import { Redemptions } from './redemptions.ts'
+import { Requests } from './requests.ts'
+import { migrations, type Tables } from './schema.ts'
+import { dispersalService, disperserService } from './services.ts'
+import { SignerKeys } from './signer-keys.ts'
+import { SignerLinks } from './signer-links.ts'
+import { Signing } from './signing.ts'
+import { Statuses } from './status.ts'
+import { tidy } from './tidy.ts'
+import { startUpkeep } from './upkeep.ts'
+
+/** A blob, and what a message has beside it. */
+const MAX_MESSAGE_BYTES = MAX_BLOB_BYTES + 1_048_576
+
+/** Takes blobs, has them stored by the signers of the epoch, and certified in batches. */
+export const disperser = defineKeeper({
+  name: 'da/disperser',
+  schema,
+  async create(config, runtime) {
+    const { log, metrics: registry } = runtime
+    const stopping = new AbortController()
+    const signal = AbortSignal.any([stopping.signal, runtime.signal])
+    const chain = await runtime.chain({ rpcUrl: config.rpcUrl, pollMs: config.pollMs })
+    const db = await runtime.database<Tables>(migrations)
+    const wallet = await openWallet(config, chain.provider)
+    const addresses = {
+      DataAvailability: config.dataAvailability,
+      BlobPayments: config.blobPayments,
+      SamplingRewards: config.samplingRewards,
+      AvailabilityChallenges: config.availabilityChallenges,
+    }
+    const contracts = connectDa(addresses, chain.provider)
+    const interfaces = [contracts.certificates.interface, contracts.epochs.interface, contracts.payments.interface]
+    const sender = await runtime.sender({ chain, wallet, database: db, interfaces, expected: ['EpochNotDue', 'AlreadyCertified'] })
+    const files = await BlobFiles.open(join(config.dataDir, 'blobs'))
+    const codec = createRowCodec({ threads: config.codecThreads })
+    runtime.onClose(() => codec.close())
+    const reader = openDaReader(contracts)
+    runtime.onClose(() => reader.close())
+
+    const metrics = disperserMetrics(registry)
+    const requests = new Requests(db)
+    const batches = new Batches(db)
+    const { epochs } = reader
+    const links = new SignerLinks(epochs, { windowBytes: config.windowBytes, timeoutMs: config.storeMs, lagMs: config.graceMs, log })
+    const admission = new Admission(config)
+    const purse = new Purse({ contract: contracts.payments, address: config.blobPayments, chain, sender, batches, target: config.sponsorBalance, log })
+    const [lockTime, retention] = (await Promise.all([contracts.payments.lockTime(), contracts.challenges.retention()])).map(Number) as [number, number]
+    const payments = new Payments({ chain, contract: contracts.payments, address: config.blobPayments, lockTime, wallet, batches, purse })
+    const keys = new SignerKeys(contracts.signers, config.fromBlock)
+    const domain = { chainId: chain.chainId, contract: contracts.address }
+    const { certificates: contract } = contracts
+    const signing = new Signing({ links, keys, domain, certificates: contract, config, metrics, signal })
+    const certificates = new Certificates({ batches, contract, fromBlock: config.fromBlock, metrics, log })
+    const address = contracts.address
+    const certifier: Certifier = new Certifier({
+      chain,
+      retention,
+      epochs,
+      signing,
+      batches,
+      contract,
+      address,
+      certificates,
+      sender,
+      pipeline: () => pipeline,
+      config,
+      metrics,
+      signal,
+      log,
+    })
+    const stored = certifier.add.bind(certifier)
+    const pipeline = new Pipeline({ requests, files, codec, epochs, links, payments, admission, stored, config, metrics, signal, log })
+
+    let follower: Follower | undefined
+    let trouble: string | undefined = 'not started'
+    const problem = () => trouble ?? follower?.problem() ?? sender.problem()
+    const ready = async () => problem()
+    const sponsorProblem = () => {
+      if (!config.sponsor)
+        return GrpcError.failedPrecondition('this disperser does not pay for blobs: send a promise of payment with perigee.da.v1.Dispersal/Put')
+      const reason = purse.problem()
+      return reason === undefined ? undefined : GrpcError.resourceExhausted(reason)
+    }
+    const intake = new Intake({ files, requests, admission, pipeline, problem, sponsorProblem, metrics })
+    const position = () => follower?.position() ?? 0
+    const statuses = new Statuses({ batches, stageOf: (id) => pipeline.stageOf(id), position, finalityBlocks: config.finalityBlocks })
+    const terms = {
+      disperser: Buffer.from(wallet.address.slice(2), 'hex'),
+      chainId: chain.chainId,
+      contract: Buffer.from(address.slice(2), 'hex'),
+      sponsors: config.sponsor,
+    }
+    const served = { intake, requests, statuses, files, reader, terms }
+    const grpc = runtime.grpc({
+      host: config.host,
+      port: config.port,
+      ready,
+      services: [disperserService(served), dispersalService(served)],
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      maxCalls: config.maxCalls,
+    })
+    const http = runtime.http({ host: config.host, port: config.httpPort, ready })
+    observeQueues(registry, () => ({
+      encode: pipeline.waiting,
+      batch: certifier.ready,
+      certify: certifier.underway,
+      pending_bytes: admission.pendingBytes,
+      encoded_bytes: pipeline.encodedBytes,
+    }))
+    const redemptions = new Redemptions({ contract: contracts.payments, address: config.blobPayments, sender, batches, metrics, log })
+    const rounds = {
+      epoch: {
+        everyMs: config.upkeepMs,
+        async run(signal: AbortSignal) {
+          await startDueEpoch({ epochs: contracts.epochs, address, chain, sender, log }, signal)
+          trouble = await epochs.current().then(() => undefined, reasonOf)
+        },
+      },
+      purse: { everyMs: config.upkeepMs, run: async () => (config.sponsor ? purse.refresh() : undefined) },
+      certificates: { everyMs: config.upkeepMs, run: () => certifier.resume() },
+      redeem: { everyMs: config.redeemMs, run: (signal: AbortSignal) => redemptions.round(signal) },
+      tidy: {
+        everyMs: config.upkeepMs,
+        run: (signal: AbortSignal) => tidy({ ...config, files, requests, finalBlock: () => position() - config.finalityBlocks }, signal),
+      },
+    }
+
+    return {
+      async start() {
+        await files.removeUnknown(await requests.kept())
+        follower = await followLogs({
+          chain,
+          database: db,
+          name: 'certificates',
+          address,
+          topics: [CERTIFIED_TOPIC],
+          fromBlock: config.fromBlock,
+          confirmations: 0,
+          log,
+          metrics: registry,
+          signal,
+          apply: (trx, range) => certificates.apply(trx, range),
+          rollback: (trx, toBlock) => certificates.rollback(trx, toBlock),
+        })
+        trouble = await epochs.current().then(() => undefined, reasonOf)
+        if (config.sponsor)
+          await purse.refresh().catch((error) => log.error({ reason: reasonOf(error) }, 'the balance that pays for blobs could not be filled up: trying again'))
+        for (const task of await requests.open()) {
+          admission.resume(task.length)
+          pipeline.add(task)
+        }
+        await certifier.resume()
+        await http.listen()
+        await grpc.listen()
+        await startUpkeep(await runtime.queue('upkeep', { attempts: 1, graceMs: 2000 }), rounds)
+      },
+      async stop() {
+        await grpc.close()
+        await http.close()
+        stopping.abort()
+        certifier.close()
+        pipeline.close()
+        links.close()
+        await follower?.done.catch(() => {})
+      },
+      ready,
+      get url() {
+        return grpc.url
+      },
+    }
+  },
+})
