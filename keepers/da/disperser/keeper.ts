@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { createRowCodec } from '../../../codec/rows/index.ts'
 import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
-import { connectDa } from '../../../sdk/da/contracts.ts'
+import { connectAvailability } from '../../../sdk/da/contracts.ts'
 import { openDaReader } from '../../../sdk/da/reader.ts'
 import { reasonOf } from '../../../sdk/errors.ts'
+import { IAvailabilityChallenges__factory, IBlobPayments__factory } from '../../../typechain-types/index.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
@@ -45,14 +46,10 @@ export const disperser = defineKeeper({
     const chain = await runtime.chain({ rpcUrl: config.rpcUrl, pollMs: config.pollMs })
     const db = await runtime.database<Tables>(migrations)
     const wallet = await openWallet(config, chain.provider)
-    const addresses = {
-      DataAvailability: config.dataAvailability,
-      BlobPayments: config.blobPayments,
-      SamplingRewards: config.samplingRewards,
-      AvailabilityChallenges: config.availabilityChallenges,
-    }
-    const contracts = connectDa(addresses, chain.provider)
-    const interfaces = [contracts.certificates.interface, contracts.epochs.interface, contracts.payments.interface]
+    const contracts = connectAvailability(config.dataAvailability, chain.provider)
+    const paymentsContract = IBlobPayments__factory.connect(config.payments, chain.provider)
+    const challenges = IAvailabilityChallenges__factory.connect(config.challenges, chain.provider)
+    const interfaces = [contracts.certificates.interface, contracts.epochs.interface, paymentsContract.interface]
     const sender = await runtime.sender({ chain, wallet, database: db, interfaces, expected: ['EpochNotDue', 'AlreadyCertified'] })
     const files = await BlobFiles.open(join(config.dataDir, 'blobs'))
     const codec = createRowCodec({ threads: config.codecThreads })
@@ -66,9 +63,9 @@ export const disperser = defineKeeper({
     const { epochs } = reader
     const links = new SignerLinks(epochs, { windowBytes: config.windowBytes, timeoutMs: config.storeMs, lagMs: config.graceMs, log })
     const admission = new Admission(config)
-    const purse = new Purse({ contract: contracts.payments, address: config.blobPayments, chain, sender, batches, target: config.sponsorBalance, log })
-    const [lockTime, retention] = (await Promise.all([contracts.payments.lockTime(), contracts.challenges.retention()])).map(Number) as [number, number]
-    const payments = new Payments({ chain, contract: contracts.payments, address: config.blobPayments, lockTime, wallet, batches, purse })
+    const purse = new Purse({ contract: paymentsContract, address: config.payments, chain, sender, batches, target: config.sponsorBalance, log })
+    const [lockTime, retention] = (await Promise.all([paymentsContract.lockTime(), challenges.retention()])).map(Number) as [number, number]
+    const payments = new Payments({ chain, contract: paymentsContract, address: config.payments, lockTime, wallet, batches, purse })
     const keys = new SignerKeys(contracts.signers, config.fromBlock)
     const domain = { chainId: chain.chainId, contract: contracts.address }
     const { certificates: contract } = contracts
@@ -130,7 +127,7 @@ export const disperser = defineKeeper({
       pending_bytes: admission.pendingBytes,
       encoded_bytes: pipeline.encodedBytes,
     }))
-    const redemptions = new Redemptions({ contract: contracts.payments, address: config.blobPayments, sender, batches, metrics, log })
+    const redemptions = new Redemptions({ contract: paymentsContract, address: config.payments, sender, batches, metrics, log })
     const rounds = {
       epoch: {
         everyMs: config.upkeepMs,
