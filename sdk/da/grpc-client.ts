@@ -39,8 +39,8 @@ export class GrpcClient {
   }
 
   unary<Reply>(method: Method, request: object, { timeout = TIMEOUT, signal }: { timeout?: number; signal?: AbortSignal | undefined } = {}): Promise<Reply> {
-    signal?.throwIfAborted()
     return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
       const cancel = (): void => call.cancel()
       const call = this.#client.makeUnaryRequest(...this.#call<Reply>(method), request, new Metadata(), { deadline: Date.now() + timeout }, (error, reply) => {
         signal?.removeEventListener('abort', cancel)

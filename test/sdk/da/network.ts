@@ -109,6 +109,16 @@ export class RowServer {
   }
 }
 
+export interface PublishOptions {
+  epoch?: number
+  certified?: boolean
+  /** What its header says. */
+  length?: number
+  /** Makes of a right encoding what is published instead. */
+  forge?: (encoded: EncodedRows) => EncodedRows
+}
+const honest = (encoded: EncodedRows): EncodedRows => encoded
+
 /** Contracts with two epochs, the first of four signers and the second of seven; a server for each, and a reader. */
 export async function startDa(ethers: HardhatEthers) {
   const of = await deployDa(ethers)
@@ -131,12 +141,11 @@ export async function startDa(ethers: HardhatEthers) {
   const published: Published[] = []
 
   /** Gives a blob's rows to those who must hold them, and has it certified unless told otherwise. */
-  async function publish(data: Uint8Array, { epoch = 2, certified = true, encode = undefined as ((blob: Blob) => Blob) | undefined } = {}): Promise<Published> {
+  async function publish(data: Uint8Array, { epoch = 2, certified = true, length = data.length, forge = honest }: PublishOptions = {}): Promise<Published> {
     const members = await reader.epochs.epoch(epoch)
     const shape = shapeFor(data.length, members.codes)
-    const encoded = await reader.codec.encode(data, shape)
-    const honest = blobOf(shape, data.length, hexlify(encoded.rowRoot), hexlify(encoded.rlcRoot))
-    const blob = encode?.(honest) ?? honest
+    const encoded = forge(await reader.codec.encode(data, shape))
+    const blob = blobOf(shape, length, hexlify(encoded.rowRoot), hexlify(encoded.rlcRoot))
     const blobId = blobIdOf(blob)
     // Every batch is another one, also for a blob that was published before.
     const others = [ethers.id(`before ${published.length}`), ethers.id(`behind ${published.length}`)]

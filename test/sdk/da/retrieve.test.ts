@@ -1,15 +1,32 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { network } from 'hardhat'
+import type { EncodedRows } from '../../../codec/rows/index.ts'
 import { createAssignment } from '../../../protocol/da/assignment.ts'
 import { retrieve } from '../../../sdk/da/retrieve.ts'
 import type { Rows } from '../../../sdk/da/wire.ts'
 import { PerigeeError } from '../../../sdk/errors.ts'
+import { commit, pathOf, rowLeaf } from '../../codec/rows/naive.ts'
 import { patternBytes } from '../../support/patterns.ts'
 import { type DaNetwork, type Published, type RowServer, startDa } from './network.ts'
 
 const { ethers } = await network.create()
 const data = (length: number): Buffer => Buffer.from(patternBytes('p1', length))
+
+/** Commits to all rows of an encoding but one, in whose place is another. */
+function withForgedRow(encoded: EncodedRows, forged: number): EncodedRows {
+  const { shape } = encoded
+  const rows = Array.from({ length: shape.t }, (_, i) => encoded.row(i))
+  rows[forged]!.fill(7)
+  const leaves = rows.map((bytes) => rowLeaf(bytes, 512))
+  return {
+    ...encoded,
+    ...commit(rows, shape, 512),
+    row: (i) => rows[i]!,
+    rows: (indices) => Buffer.concat([...indices].map((i) => rows[i]!)),
+    paths: (indices) => Buffer.concat([...indices].flatMap((i) => pathOf(leaves, i))),
+  }
+}
 
 describe('Retrieving a blob', function () {
   this.timeout(60_000)
@@ -157,10 +174,15 @@ describe('Retrieving a blob', function () {
     await fails('0x1234', 'USAGE', /not a blob id/)
   })
 
-  it('rows that were not encoded as blobs are stand for no bytes', async () => {
-    // One byte behind the end of what the header says is not zero.
-    const padded = await da.publish(data(4001), { encode: (blob) => ({ ...blob, length: 4000 }) })
+  it('bytes behind the end that are not zero make it no blob', async () => {
+    const padded = await da.publish(data(4001), { length: 4000 })
     await fails(padded.blobId, 'VERIFICATION_FAILED', /byte 4000 behind a blob of 4000 bytes/)
+  })
+
+  it('rows that are not all of one code are no blob, even if those at hand decode', async () => {
+    // A committed parity row is another one, and everything hashed over it is right.
+    const { blobId } = await da.publish(data(4000), { epoch: 1, forge: (encoded) => withForgedRow(encoded, 200) })
+    await fails(blobId, 'VERIFICATION_FAILED', /what its rows decode to does not encode to them/)
   })
 
   it('an abort ends it', async () => {
