@@ -99,12 +99,18 @@ async function deployRandomness(deployer: Deployer): Promise<string> {
   return deployer.contract('Randomness', new PrevRandao__factory(), [])
 }
 
+/** A provider that shows blocks as the node has them. */
+interface BlockSource {
+  getBlockNumber(): Promise<number>
+  send(method: string, params: unknown[]): Promise<unknown>
+}
+
 /** Throws if recent blocks all have one prevrandao, or none: seeds would be for anybody to compute in advance. */
-export async function checkRandomness(provider: Pick<JsonRpcApiProvider, 'send' | 'getBlockNumber'>): Promise<void> {
+export async function checkRandomness(provider: BlockSource): Promise<void> {
   const latest = await provider.getBlockNumber()
   const numbers = COMPARED_BLOCKS.map((back) => latest - back).filter((number) => number >= 0)
-  const blocks: { mixHash?: string }[] = await Promise.all(numbers.map((number) => provider.send('eth_getBlockByNumber', [toQuantity(number), false])))
-  const values = new Set(blocks.map(({ mixHash }) => mixHash))
+  const blocks = await Promise.all(numbers.map((number) => provider.send('eth_getBlockByNumber', [toQuantity(number), false])))
+  const values = new Set(blocks.map((block) => (block as { mixHash?: string }).mixHash))
   if (values.size === 1 && numbers.length > 1)
     throw new Error(
       `this chain has no randomness: blocks ${numbers.at(-1)} to ${latest} all have the mixHash ${[...values][0]}. Data availability draws the seeds of its epochs from it: deploy it to a chain with EIP-4399, or leave it out of the profile`,

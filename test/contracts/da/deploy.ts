@@ -5,7 +5,7 @@ import { deploy } from '../../../deploy/deploy.ts'
 import { PROFILES } from '../../../deploy/profiles.ts'
 import { aggregate, type BlsKey, blsKeyFromBytes, provePossession } from '../../../protocol/da/bls.ts'
 import { type CertificateDomain, certificateDigest, packAbsent } from '../../../protocol/da/certificate.ts'
-import { Bonds__factory, type DataAvailability, DataAvailability__factory, PrevRandao__factory } from '../../../typechain-types/index.ts'
+import { Bonds__factory, DataAvailability__factory, PrevRandao__factory } from '../../../typechain-types/index.ts'
 
 export const STAKE = parseEther('100')
 export const URL = 'signer.example:34000'
@@ -28,7 +28,7 @@ export function testSigner(i: number, ethers: HardhatEthers): TestSigner {
 /** The contracts of data availability from a profile, local by default, and nobody registered. */
 export async function deployDa(ethers: HardhatEthers, changes: Partial<NonNullable<(typeof PROFILES)['local']['da']>> = {}) {
   const [, governor, stranger] = (await ethers.getSigners()) as unknown as [Signer, Signer, Signer]
-  await ethers.provider.send('hardhat_setBalance', [await governor.getAddress(), toQuantity(parseEther('1000000'))])
+  await ethers.provider.send('hardhat_setBalance', [await governor.getAddress(), toQuantity(parseEther('1000000000'))])
   const profile = { access: {}, stake: true as const, da: { ...PROFILES.local!.da!, ...changes } }
   const at = await deploy({ signer: governor, profile, book: AddressBook.open(31337) })
   // The arbiter of the signers' stake, as an account.
@@ -49,9 +49,9 @@ export async function bond({ da, bonds, challenges }: Da, { wallet }: TestSigner
 }
 
 /** Arguments of `register` for a signer. */
-export function registration({ domain }: Da, { wallet, bls }: TestSigner, url = URL): Parameters<DataAvailability['register']> {
+export function registration({ domain }: Da, { wallet, bls }: TestSigner, url = URL) {
   const { key, keyG2, proof, counter, y } = provePossession(bls, domain, wallet.address)
-  return [key, keyG2, proof, counter, y, url] as unknown as Parameters<DataAvailability['register']>
+  return [key, keyG2, proof, counter, y, url] as const
 }
 
 /** Signers `from` to `from + count`, bonded and registered. */
@@ -60,7 +60,7 @@ export async function registerMany(of: Da, count: number, { from = 0, stakes = [
   for (const [i, signer] of signers.entries()) {
     await of.ethers.provider.send('hardhat_setBalance', [signer.wallet.address, '0xde0b6b3a7640000'])
     await bond(of, signer, stakes[i])
-    await of.da.connect(signer.wallet).register(...registration(of, signer))
+    await of.da.connect(signer.wallet).register(...registration(of, signer), { gasLimit: 600_000 })
   }
   return signers
 }
@@ -81,12 +81,12 @@ export function certificate({ domain }: Da, signers: readonly TestSigner[], batc
     signing.map(({ bls }) => bls.sign(digest)),
     signing.map(({ bls }) => bls.keyG2),
   )
-  return [batchRoot, epoch, packAbsent(absent), signed] as unknown as Parameters<DataAvailability['certify']>
+  return [batchRoot, epoch, packAbsent(absent), signed] as const
 }
 
 /** Arguments of `certifyBySignatures`. */
 export function signatures({ domain }: Da, signers: readonly TestSigner[], batchRoot: string, { epoch = 1, absent = [] as number[] } = {}) {
   const digest = certificateDigest(domain, epoch, batchRoot)
   const list = signers.filter((_, i) => !absent.includes(i)).map(({ wallet }) => wallet.signingKey.sign(digest).serialized)
-  return [batchRoot, epoch, packAbsent(absent), concat(list)] as Parameters<DataAvailability['certifyBySignatures']>
+  return [batchRoot, epoch, packAbsent(absent), concat(list)] as const
 }

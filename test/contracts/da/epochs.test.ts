@@ -1,0 +1,292 @@
+import { expect } from 'chai'
+import { network } from 'hardhat'
+import { createAssignment } from '../../../protocol/da/assignment.ts'
+import { addG1 } from '../../../protocol/da/bls.ts'
+import { sharesOf } from '../../../protocol/da/shares.ts'
+import { bond, certificate, DAY, type Da, deployDa, registerMany, STAKE, signatures, type TestSigner } from './deploy.ts'
+
+const { ethers, networkHelpers } = await network.create()
+const EPOCH = 120
+const MIN_SIGNERS = 4
+const { AbiCoder, id, keccak256, ZeroHash } = ethers
+
+async function registered() {
+  const of = await deployDa(ethers)
+  return { ...of, signers: await registerMany(of, 5, { stakes: [STAKE, 2n * STAKE, 3n * STAKE, STAKE, 5n * STAKE] }) }
+}
+
+async function one() {
+  const of = await registered()
+  await of.da.advance(1000)
+  return of
+}
+
+/** So many, and so different stakes, that no code fits them all: three large ones, and many that need their least rows. Two chunks of members. */
+async function many() {
+  const of = await deployDa(ethers)
+  const stakes = Array.from({ length: 130 }, (_, i) => (i < 3 ? 10_000n * STAKE : STAKE))
+  return { ...of, signers: await registerMany(of, 130, { stakes }), stakes }
+}
+
+/** The epoch as the protocol has it, from what the contract says. */
+async function epochOf({ da }: Da, epoch = 1) {
+  const info = await da.epochInfo(epoch)
+  const members = await da.members(epoch, 0, 10_000)
+  return {
+    seed: info.seed,
+    totalWeight: info.totalWeight,
+    codes: Number(info.codes),
+    committees: info.committees,
+    members: members.map(({ weight, firstWeight, firstSlot }) => ({ weight, firstWeight, firstSlot: firstSlot.map(Number) })),
+  }
+}
+
+const passEpoch = () => networkHelpers.time.increase(EPOCH)
+const unbond = async ({ bonds, da }: Da, { wallet }: TestSigner, amount: bigint) => bonds.connect(wallet).unbond(await da.bondIdOf(wallet.address), amount)
+
+describe('Data availability: epochs', () => {
+  it('begin with the active signers, their keys and their stakes, and a seed that is drawn for them', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, signers, randomness } = of
+    expect([await da.currentEpoch(), await da.nextEpochAt()]).to.deep.equal([0n, 0n])
+    await networkHelpers.setPrevRandao(77n)
+    const now = (await networkHelpers.time.latest()) + 10
+    await networkHelpers.time.setNextBlockTimestamp(now)
+    const seed = keccak256(AbiCoder.defaultAbiCoder().encode(['bytes32', 'uint256', 'bytes32'], [ZeroHash, 77n, ZeroHash]))
+    const total = 12n * STAKE
+    await expect(da.advance(1000)).to.emit(da, 'EpochStarted').withArgs(1n, seed, 5n, total, 0b11110n)
+    expect(await randomness.seedOf(da)).to.equal(seed)
+    expect([await da.currentEpoch(), await da.nextEpochAt()]).to.deep.equal([1n, BigInt(now + EPOCH)])
+
+    const weights = [1n, 2n, 3n, 1n, 5n].map((n) => n * STAKE)
+    const shares = sharesOf(weights)
+    const aggregate = addG1(signers.map(({ bls }) => bls.key))
+    expect(await da.epochInfo(1)).to.deep.equal([BigInt(now), 5n, BigInt(shares.codes), false, total, seed, [aggregate.x, aggregate.y]])
+    const members = await da.members(1, 0, 100)
+    expect(members).to.deep.equal(
+      signers.map(({ wallet, bls }, i) => {
+        const { weight, firstWeight, firstSlot } = shares.members[i]!
+        return [BigInt(i + 1), wallet.address, weight, firstWeight, [bls.key.x, bls.key.y], firstSlot.map(BigInt)]
+      }),
+    )
+    expect(await da.members(1, 3, 100)).to.deep.equal(members.slice(3))
+    expect(await da.members(1, 1, 2)).to.deep.equal(members.slice(1, 3))
+    expect(await da.members(1, 5, 2)).to.deep.equal([])
+    expect(await da.members(1, 2n ** 255n, 2n ** 255n)).to.deep.equal([])
+  })
+
+  it('contribute their last certificate to the seed of the next', async () => {
+    const of = await networkHelpers.loadFixture(one)
+    const { da, signers } = of
+    const next = async (certify: () => Promise<unknown>) => {
+      const before = await networkHelpers.takeSnapshot()
+      await certify()
+      await passEpoch()
+      await networkHelpers.setPrevRandao(78n)
+      await da.advance(1000)
+      const { seed } = await da.epochInfo(2)
+      await before.restore()
+      return seed
+    }
+    const seeds = await Promise.resolve([
+      await next(async () => {}),
+      await next(() => da.certify(...certificate(of, signers, id('a')))),
+      await next(() => da.certify(...certificate(of, signers, id('b')))),
+      await next(() => da.certifyBySignatures(...signatures(of, signers, id('a')))),
+    ])
+    expect(new Set(seeds).size).to.equal(4)
+  })
+
+  it('follow each other when they are due, and not before', async () => {
+    const of = await networkHelpers.loadFixture(one)
+    const { da } = of
+    const dueAt = await da.nextEpochAt()
+    await networkHelpers.time.setNextBlockTimestamp(dueAt - 1n)
+    await expect(da.advance(1000)).to.be.revertedWithCustomError(da, 'EpochNotDue').withArgs(dueAt)
+    await networkHelpers.time.setNextBlockTimestamp(dueAt)
+    await da.advance(1000)
+    expect(await da.currentEpoch()).to.equal(2n)
+  })
+
+  it('need a least number of signers', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, signers } = of
+    for (const { wallet } of signers.slice(0, 2)) await da.connect(wallet).resign()
+    await expect(da.advance(1000)).to.be.revertedWithCustomError(da, 'TooFewSigners').withArgs(3, MIN_SIGNERS)
+    await da.setMinSigners(3)
+    await da.advance(1000)
+    expect((await da.epochInfo(1)).members).to.equal(3n)
+  })
+
+  it('are built in steps of any size, by anybody, with the same members', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, stranger } = of
+    const before = await networkHelpers.takeSnapshot()
+    await da.advance(1000)
+    const members = await da.members(1, 0, 10)
+    await before.restore()
+    // Five stakes one by one; the fifth completes the pass, and the sixth step writes all.
+    for (let step = 1; step <= 5; step++) {
+      expect(await da.connect(stranger).advance.staticCall(1)).to.equal(false)
+      await da.connect(stranger).advance(1)
+      expect(await da.currentEpoch()).to.equal(0n)
+    }
+    await da.advance(0)
+    expect(await da.currentEpoch()).to.equal(0n)
+    expect(await da.connect(stranger).advance.staticCall(1)).to.equal(true)
+    await da.connect(stranger).advance(1)
+    expect(await da.currentEpoch()).to.equal(1n)
+    expect(await da.members(1, 0, 10)).to.deep.equal(members)
+  })
+
+  it('drop who has too little stake when they are built', async () => {
+    const of = await networkHelpers.loadFixture(one)
+    const { da, bonds, challenges, signers } = of
+    await unbond(of, signers[0]!, 1n)
+    await bonds.connect(challenges).slash(await da.bondIdOf(signers[2]!.wallet.address), STAKE, challenges)
+    await passEpoch()
+    await expect(da.advance(1000)).to.emit(da, 'SignerLeft').withArgs(1n)
+    const members = await da.members(2, 0, 10)
+    // The last one took the place of the first.
+    expect(members.map(({ id, weight }) => [id, weight])).to.deep.equal([
+      [5n, 5n * STAKE],
+      [2n, 2n * STAKE],
+      [3n, 2n * STAKE],
+      [4n, STAKE],
+    ])
+    expect(await da.activeSigners()).to.equal(4n)
+    expect(await da.members(1, 0, 10), 'the epoch before stays as it was').to.have.length(5)
+  })
+
+  it('do not begin when too few are left of those that were active; who has the stake may join at once', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, signers } = of
+    for (const signer of [signers[0]!, signers[3]!]) await unbond(of, signer, 1n)
+    expect(await da.advance.staticCall(1000)).to.equal(false)
+    await da.advance(1000)
+    expect([await da.currentEpoch(), await da.activeSigners()]).to.deep.equal([0n, 3n])
+    await expect(da.advance(1000)).to.be.revertedWithCustomError(da, 'TooFewSigners').withArgs(3, MIN_SIGNERS)
+    await bond(of, signers[0]!, STAKE)
+    await da.connect(signers[0]!.wallet).join()
+    await da.advance(1000)
+    expect((await da.epochInfo(1)).members).to.equal(4n)
+  })
+
+  it('start over when they are not complete within a day, as stakes may have left that were read', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, signers } = of
+    const begun = (await networkHelpers.time.latest()) + 10
+    await networkHelpers.time.setNextBlockTimestamp(begun)
+    await da.advance(5)
+    await unbond(of, signers[4]!, STAKE)
+    const before = await networkHelpers.takeSnapshot()
+    await networkHelpers.time.setNextBlockTimestamp(begun + DAY - 1)
+    await da.advance(1)
+    expect((await da.members(1, 4, 1))[0]!.weight, 'within a day: as it was read').to.equal(5n * STAKE)
+    await before.restore()
+
+    await networkHelpers.time.setNextBlockTimestamp(begun + DAY)
+    await da.advance(1)
+    expect(await da.currentEpoch()).to.equal(0n)
+    await da.advance(1000)
+    expect((await da.members(1, 4, 1))[0]!.weight).to.equal(4n * STAKE)
+  })
+
+  it('start over where too few are left too, and let go of what was being built', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, signers } = of
+    await da.setMinSigners(5)
+    await unbond(of, signers[0]!, 1n)
+    await da.advance(1)
+    expect(await da.activeSigners()).to.equal(4n)
+    await networkHelpers.time.increase(DAY)
+    await da.advance(1000)
+    expect(await da.currentEpoch()).to.equal(0n)
+    await bond(of, signers[0]!, STAKE)
+    await da.connect(signers[0]!.wallet).join()
+    await da.advance(1000)
+    expect(await da.currentEpoch()).to.equal(1n)
+  })
+
+  it('do not begin on a block without randomness', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    await networkHelpers.setPrevRandao(1n)
+    await expect(of.da.advance(1000)).to.be.revertedWithCustomError(of.randomness, 'ConstantRandomness').withArgs(1n)
+  })
+
+  it('say who holds which row, as the protocol does', async () => {
+    const of = await networkHelpers.loadFixture(one)
+    const { da } = of
+    const epoch = await epochOf(of)
+    for (const log2K of [8, 14]) {
+      const blobId = id(`blob ${log2K}`)
+      const assignment = createAssignment(epoch, blobId, log2K)
+      const rows = 2 ** (log2K + 2)
+      for (let i = 0; i < 12; i++) {
+        const row = i === 0 ? 0 : i === 1 ? rows - 1 : (i * 2654435761) % rows
+        const owner = assignment.ownerOf(row)
+        const holders = await Promise.all(epoch.members.map((_, member) => da.holds(1, member, blobId, log2K, row)))
+        expect(holders).to.deep.equal(epoch.members.map((_, member) => member === owner))
+      }
+      const [last] = assignment.rowsOf(4).slice(-1)
+      expect(await da.holds(1, 4, blobId, log2K, last!), 'its last row').to.equal(true)
+      expect(await da.holds(1, 5, blobId, log2K, last!), 'no such member').to.equal(false)
+      expect(await da.holds(1, 0, blobId, log2K, rows), 'no such row').to.equal(false)
+    }
+    for (const log2K of [0, 5, 6, 7, 16, 255])
+      await expect(da.holds(1, 0, id('blob'), log2K, 0))
+        .to.be.revertedWithCustomError(da, 'InvalidCode')
+        .withArgs(log2K)
+  })
+
+  it('are unknown before they begin', async () => {
+    const of = await networkHelpers.loadFixture(one)
+    const { da } = of
+    await passEpoch()
+    await da.advance(5)
+    for (const epoch of [0, 2])
+      for (const asked of [da.members(epoch, 0, 1), da.holds(epoch, 0, id('blob'), 8, 0)])
+        await expect(asked).to.be.revertedWithCustomError(da, 'UnknownEpoch').withArgs(epoch)
+    expect((await da.epochInfo(2)).startedAt).to.equal(0n)
+  })
+
+  it('of many signers are written in chunks, and seated in committees when no code gives all their least', async () => {
+    const of = await networkHelpers.loadFixture(many)
+    const { da, signers, stakes } = of
+    await da.advance(131)
+    expect(await da.currentEpoch(), '130 are read, and 128 written').to.equal(0n)
+    await da.advance(1)
+    const epoch = await epochOf(of)
+    const shares = sharesOf(stakes)
+    const { totalWeight, codes, committees, members } = epoch
+    const found = members.map(({ weight, firstWeight }) => ({ weight, firstWeight }))
+    expect({ totalWeight, codes, committees, members: found }).to.deep.equal({
+      totalWeight: shares.totalWeight,
+      codes: 0b10000,
+      committees: true,
+      members: shares.members.map(({ weight, firstWeight }) => ({ weight, firstWeight })),
+    })
+    expect((await da.members(1, 127, 2)).map(({ account }) => account)).to.deep.equal(signers.slice(127, 129).map(({ wallet }) => wallet.address))
+
+    const blobId = id('blob')
+    const assignment = createAssignment(epoch, blobId, 14)
+    const seated = members.map((_, member) => member).filter((member) => assignment.rowsOf(member).length > 0)
+    const unseated = members.map((_, member) => member).filter((member) => assignment.rowsOf(member).length === 0)
+    expect(unseated).not.to.deep.equal([])
+    for (const member of [...seated.slice(0, 3), ...seated.slice(-1)]) {
+      const [row] = assignment.rowsOf(member).slice(-1)
+      expect(await da.holds(1, member, blobId, 14, row!)).to.equal(true)
+      expect(await da.holds(1, unseated[0]!, blobId, 14, row!)).to.equal(false)
+      for (const other of seated.slice(0, 3)) expect(await da.holds(1, other, blobId, 14, row!)).to.equal(other === member)
+    }
+    const free = Array.from({ length: 65_536 }, (_, row) => row).find((row) => assignment.ownerOf(row) === undefined)!
+    for (const member of seated.slice(0, 3)) expect(await da.holds(1, member, blobId, 14, free), 'beyond the last seat').to.equal(false)
+    await expect(da.holds(1, 0, blobId, 12, 0))
+      .to.be.revertedWithCustomError(da, 'InvalidCode')
+      .withArgs(12)
+
+    // Absent members of both chunks are found.
+    await da.certify(...certificate(of, signers, id('batch'), { absent: [3, 127, 128, 129] }))
+    await da.certifyBySignatures(...signatures(of, signers, id('other'), { absent: [3, 127, 128, 129] }))
+  })
+})

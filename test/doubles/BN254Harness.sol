@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+import {BN254, G1Point, G2Point} from "../../contracts/lib/BN254.sol";
+
+contract BN254Harness {
+    function add(G1Point memory a, G1Point memory b) external view returns (bool valid, G1Point memory) {
+        valid = BN254.addTo(a, b.x, b.y);
+        return (valid, a);
+    }
+
+    function hashToG1(bytes32 digest, uint8 counter, uint256 y) external pure returns (bool, G1Point memory) {
+        return BN254.hashToG1(digest, counter, y);
+    }
+
+    function isSignature(
+        G1Point calldata signature,
+        G1Point calldata key,
+        G2Point calldata keyG2,
+        G1Point calldata hash
+    ) external view returns (bool) {
+        return BN254.isSignature(signature, key, keyG2, hash);
+    }
+}
