@@ -1,6 +1,7 @@
 import {
   type ContractRunner,
   type ContractTransactionResponse,
+  dataLength,
   Interface,
   isCallException,
   isError,
@@ -113,7 +114,7 @@ export function chainError(what: string, error: unknown): PerigeeError {
   if (isError(error, 'NETWORK_ERROR') || isError(error, 'SERVER_ERROR') || isError(error, 'TIMEOUT')) {
     return new PerigeeError('NETWORK', `${what}: the RPC endpoint does not answer`, { details: [error.shortMessage], cause: error })
   }
-  const decoded = isCallException(error) && error.data ? errors.parseError(error.data) : null
+  const decoded = isCallException(error) && error.data && dataLength(error.data) >= 4 ? errors.parseError(error.data) : null
   if (decoded) {
     const args = decoded.fragment.inputs.map((input, i) => `${input.name} = ${decoded.args[i]}`)
     return new PerigeeError('CHAIN', `${what}: the contract refused with ${decoded.name}`, {
