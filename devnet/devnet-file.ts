@@ -15,6 +15,10 @@ export interface ServiceUrls {
   computeProviders?: { address: string; url: string }[]
   tuningProvider?: { address: string; url: string }
   gateway?: string
+  /** gRPC, host:port. */
+  daDisperser?: string
+  /** HTTP. */
+  daRetriever?: string
 }
 
 /** Appears whole, when everything answers. */

@@ -27,6 +27,13 @@ const PORTS = {
   computeTuning: { is: 'fine-tuning provider', at: [32] },
   computeGateway: { is: 'compute gateway', at: [33] },
   collateral: { is: 'collateral keeper', at: [40] },
+  daSigners: { is: 'DA signer', at: [50, 51, 52, 53] },
+  daDisperser: { is: 'DA disperser', at: [54] },
+  daRetriever: { is: 'DA retriever', at: [55] },
+  daSignersHttp: { is: 'health of DA signer', at: [60, 61, 62, 63] },
+  daDisperserHttp: { is: 'health of DA disperser', at: [64] },
+  daRetrieverHttp: { is: 'HTTP of DA retriever', at: [65] },
+  daSampler: { is: 'DA sampler', at: [66] },
 } as const
 
 type Listener = keyof typeof PORTS

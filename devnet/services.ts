@@ -1,6 +1,7 @@
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
 import type { Account } from './chain.ts'
 import { computeServices } from './compute-services.ts'
+import { daServices } from './da-services.ts'
 import type { ServiceUrls } from './devnet-file.ts'
 import type { Ports } from './layout.ts'
 import type { Module } from './modules.ts'
@@ -35,9 +36,19 @@ export interface Service {
 /**
  * Development accounts by use. 0 is kept for the compute contracts and 1 deploys; 6 to 14 are the user's.
  * */
-export const ACCOUNTS = { storageNodes: [2, 3], storageMiner: 4, collateral: 5, computeProviders: [15, 16], computeTuning: 17, computeGateway: 18 } as const
+export const ACCOUNTS = {
+  storageNodes: [2, 3],
+  storageMiner: 4,
+  collateral: 5,
+  computeProviders: [15, 16],
+  computeTuning: 17,
+  computeGateway: 18,
+  daSigners: [20, 21, 22, 23],
+  daDisperser: 24,
+  daSampler: 25,
+} as const
 
-const MODULE_SERVICES: Record<Module, (network: NetworkDescription) => Service[]> = { storage: storageServices, compute: computeServices }
+const MODULE_SERVICES: Record<Module, (network: NetworkDescription) => Service[]> = { storage: storageServices, compute: computeServices, da: daServices }
 
 /** The keepers of a local network, in the order they start. */
 export function services(network: NetworkDescription): Service[] {

@@ -16,6 +16,8 @@ export function overview({ chain, contracts, services }: DevnetFile): string {
   for (const { address, url } of services.computeProviders ?? []) table.push(['compute provider', `${url}\n${address}`])
   if (services.tuningProvider) table.push(['fine-tuning provider', `${services.tuningProvider.url}\n${services.tuningProvider.address}`])
   if (services.gateway) table.push(['OpenAI gateway', `${services.gateway}/v1`])
+  if (services.daDisperser) table.push(['DA disperser', `${services.daDisperser} (gRPC)`])
+  if (services.daRetriever) table.push(['DA retriever', services.daRetriever])
   for (const [name, address] of Object.entries(contracts)) table.push([name, address])
   for (const [i, account] of userAccounts(chain.accounts).entries())
     table.push([`account ${FIRST_USER_ACCOUNT + i}\n10,000 coins`, `${account.address}\n${account.privateKey}`])

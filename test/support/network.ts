@@ -20,6 +20,8 @@ export interface NetworkOptions {
   storage?: { nodes?: number; indexer?: boolean; kv?: boolean; miner?: boolean } | false
   /** Keepers of the compute module to run; none by default. Without any, its contracts are not deployed either. */
   compute?: { providers?: number; tuning?: boolean; gateway?: boolean; collateral?: boolean }
+  /** Keepers of data availability: four signers, the disperser and the retriever; a sampler if asked for. None by default, nor the contracts. */
+  da?: { sampler?: boolean }
   /** What to deploy; the local profile by default. */
   profile?: Profile
   /** Seconds between idle blocks; 0, the default, mines for transactions only. Mining needs them. */
@@ -49,6 +51,9 @@ export interface Network {
   /** Of fine-tuning; where it runs. */
   tuning: { address: string; url: string }
   gateway: string
+  /** gRPC, host:port; where they run. */
+  disperser: string
+  retriever: { grpc: string; http: string }
   /** The marketplace to read; there only with `compute`. */
   readonly compute: ComputeContracts
   /** The marketplace to act in as somebody. */
@@ -60,11 +65,14 @@ export interface Network {
 }
 
 /** The local profile without what a test does not use. */
-const WITHOUT_COMPUTE: Profile = { access: PROFILES.local!.access, ...(PROFILES.local!.storage && { storage: PROFILES.local!.storage }) }
+function usedProfile({ compute, da }: NetworkOptions): Profile {
+  const { access, storage, da: daParameters, ...rest } = PROFILES.local!
+  return { access, ...(storage && { storage }), ...((compute || da) && { stake: true }), ...(compute && rest), ...(da && daParameters && { da: daParameters }) }
+}
 
 export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
-  const { storage = {}, compute, blockTime = 0, dataDir, logLevel = 'warn' } = options
-  const profile = options.profile ?? (compute ? PROFILES.local! : WITHOUT_COMPUTE)
+  const { storage = {}, compute, da, blockTime = 0, dataDir, logLevel = 'warn' } = options
+  const profile = options.profile ?? usedProfile(options)
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), 'perigee-network-'))
   const stops: (() => unknown)[] = dataDir ? [] : [() => rmSync(folder, { recursive: true, force: true })]
   const stop = async () => {
@@ -85,7 +93,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
       ...(compute && { tee: trustedTee(simulatedTee) }),
     })
 
-    const keepers = storage || compute ? await runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, logLevel }) : undefined
+    const keepers = storage || compute || da ? await runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, da, logLevel }) : undefined
     if (keepers) stops.push(() => keepers.stop())
     const running = () => {
       if (!keepers) throw new Error('this network runs no keepers')
@@ -106,6 +114,8 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
       providers: (urls.computeProviders ?? []).map((at, i) => ({ ...at, wallet: wallet(ACCOUNTS.computeProviders[i]!) })),
       tuning: urls.tuningProvider ?? { address: '', url: '' },
       gateway: urls.gateway ?? '',
+      disperser: urls.daDisperser ?? '',
+      retriever: { grpc: keepers?.retriever ?? '', http: urls.daRetriever ?? '' },
       get compute() {
         return connectCompute(contracts, provider)
       },
@@ -127,11 +137,12 @@ interface Setup {
   simulatedTee: string
   storage: NonNullable<NetworkOptions['storage']>
   compute: NetworkOptions['compute']
+  da: NetworkOptions['da']
   logLevel: string
 }
 
 /** Names of the keepers that are left out. */
-function unwanted({ storage, compute }: Pick<Setup, 'storage' | 'compute'>): Set<string> {
+function unwanted({ storage, compute, da }: Pick<Setup, 'storage' | 'compute' | 'da'>): Set<string> {
   const { indexer = true, kv = true, miner = false } = storage || {}
   const { tuning = false, gateway = false, collateral = false } = compute ?? {}
   const choices = {
@@ -141,14 +152,15 @@ function unwanted({ storage, compute }: Pick<Setup, 'storage' | 'compute'>): Set
     'compute/tuning': tuning,
     'compute/gateway': gateway,
     'attestation/collateral': collateral,
+    'da/sampler': da?.sampler ?? false,
   }
   return new Set(Object.entries(choices).flatMap(([name, chosen]) => (chosen ? [] : [name])))
 }
 
-async function runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, logLevel }: Setup): Promise<KeeperNetwork> {
+async function runKeepers({ chain, contracts, folder, simulatedTee, storage, compute, da, logLevel }: Setup): Promise<KeeperNetwork & { retriever: string }> {
   // Keepers are told of each other before they start, so that the system can't be left to choose their ports.
   const ports = await freePortsFor({ storageNodes: (storage ? storage.nodes : undefined) ?? 2, computeProviders: compute?.providers ?? 2 })
-  const left = unwanted({ storage, compute })
+  const left = unwanted({ storage, compute, da })
   const description = {
     rpcUrl: chain.url,
     accounts: chain.accounts,
@@ -156,7 +168,7 @@ async function runKeepers({ chain, contracts, folder, simulatedTee, storage, com
     ports,
     folder: join(folder, 'keepers'),
     simulatedTee,
-    modules: [...(storage ? ['storage' as const] : []), ...(compute ? ['compute' as const] : [])],
+    modules: [...(storage ? ['storage' as const] : []), ...(compute ? ['compute' as const] : []), ...(da ? ['da' as const] : [])],
   }
   const log = createLog({ name: 'test', level: logLevel })
   const backend = await openBackend({ dataDir: description.folder, log })
@@ -164,6 +176,7 @@ async function runKeepers({ chain, contracts, folder, simulatedTee, storage, com
     const keepers = await startKeepers({ description, backend, log, wanted: (name) => !left.has(name) })
     return {
       ...keepers,
+      retriever: `127.0.0.1:${ports.daRetriever[0]}`,
       async stop() {
         await keepers.stop()
         await backend.close()

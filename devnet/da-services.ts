@@ -1,0 +1,58 @@
+import { join } from 'node:path'
+import { disperser } from '../keepers/da/disperser/keeper.ts'
+import { retriever } from '../keepers/da/retriever/keeper.ts'
+import { daSigner } from '../keepers/da/signer/keeper.ts'
+import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
+import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
+
+/** On one machine a signer that has not stored or signed soon after the others is not going to. */
+const QUICK_CERTIFICATES = { batchMs: 100, graceMs: 300 }
+
+export function daServices({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescription): Service[] {
+  const key = (account: number) => ({ privateKey: accounts[account]!.privateKey })
+  const service = (name: string, definition: KeeperDefinition<any>, config: object, publish?: Service['publish']): Service => ({
+    name,
+    definition,
+    config: {
+      rpcUrl,
+      pollMs: 250,
+      dataDir: join(folder, name.replaceAll('/', '-')),
+      dataAvailability: contracts.DataAvailability,
+      ...config,
+    },
+    ...(publish && { publish }),
+  })
+  const signers = ports.daSigners.map((port) => `127.0.0.1:${port}`)
+  return [
+    ...ports.daSigners.map((port, i) =>
+      service(`da/signer/${i}`, daSigner, {
+        ...key(ACCOUNTS.daSigners[i]!),
+        port,
+        httpPort: ports.daSignersHttp[i]!,
+        challenges: contracts.AvailabilityChallenges,
+        payments: contracts.BlobPayments,
+        bonds: contracts.Bonds,
+        checkMs: 1000,
+      }),
+    ),
+    service(
+      'da/disperser',
+      disperser,
+      {
+        ...key(ACCOUNTS.daDisperser),
+        port: ports.daDisperser[0],
+        httpPort: ports.daDisperserHttp[0],
+        payments: contracts.BlobPayments,
+        challenges: contracts.AvailabilityChallenges,
+        sponsor: true,
+        ...QUICK_CERTIFICATES,
+      },
+      (urls, at) => {
+        urls.daDisperser = at
+      },
+    ),
+    service('da/retriever', retriever, { port: ports.daRetriever[0], httpPort: ports.daRetrieverHttp[0] }, (urls) => {
+      urls.daRetriever = localUrl(ports.daRetrieverHttp[0]!)
+    }),
+  ]
+}
