@@ -30,6 +30,8 @@ const INSERT_ROWS = 4096
 /** The batches we signed: what is in them is on disk, and in the tables, before the signatures leave. */
 export class Batches {
   readonly #options: BatchesOptions
+  /** By root and epoch. */
+  readonly #underway = new Map<string, Promise<SignReply>>()
 
   private constructor(options: BatchesOptions) {
     this.#options = options
@@ -55,8 +57,10 @@ export class Batches {
     const { root } = batchTree(ids)
     const known = await this.#find(root, epoch)
     if (known?.seed === seed) return known
-    await this.#keep(root, epoch, seed, ids)
-    return this.#record(root, epoch, seed, ids)
+    const name = nameOf(root, epoch)
+    const signing = this.#underway.get(name) ?? this.#keep(root, epoch, seed, ids).finally(() => this.#underway.delete(name))
+    this.#underway.set(name, signing)
+    return signing
   }
 
   /** The batches a blob was signed in: certified ones first, then the latest epoch. */
@@ -105,8 +109,9 @@ export class Batches {
     return this.#options.db.selectFrom('batches').selectAll().where('root', '=', root).where('epoch', '=', epoch).executeTakeFirst()
   }
 
-  async #keep(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<void> {
+  async #keep(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
     await writeFileAtomic(join(this.#options.folder, nameOf(root, epoch)), getBytes(concat([seed, ...ids])))
+    return this.#record(root, epoch, seed, ids)
   }
 
   async #record(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {

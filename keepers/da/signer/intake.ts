@@ -68,11 +68,11 @@ export class Intake {
 
   async #store(blobId: string, blob: Blob, { epoch, rlc, rows, paths, payment }: StoreRequest): Promise<void> {
     const { membership, promises, store, codec } = this.#options
-    checkLength(rlc, RLC_SIZE * 2 ** blob.log2K, 'the linear combinations')
+    checkLength(rlc, RLC_SIZE * 2 ** blob.log2K, 'the field rlc')
     const place = await membership.placeIn(epoch)
     const indices = this.#rowsOf(place, blobId, blob)
-    checkLength(rows, indices.length * blob.rowSize, `our ${indices.length} rows`)
-    checkLength(paths, indices.length * SIBLING_SIZE * blob.log2T, `the paths of our ${indices.length} rows`)
+    checkLength(rows, indices.length * blob.rowSize, 'the field rows')
+    checkLength(paths, indices.length * SIBLING_SIZE * blob.log2T, 'the field paths')
     const promise = await promises.accept(payment ? paymentFromWire(payment, blobId) : undefined, blob)
     const { seed } = place.epoch
     try {

@@ -35,13 +35,14 @@ const OTHERS = [8, 9, 10]
 export interface Dispersed {
   blob: Blob
   blobId: string
-  encoded: EncodedRows
+  encoded: Pick<EncodedRows, 'rlc' | 'rows' | 'paths' | 'release' | 'shape'>
 }
 
 export interface RunningSigner {
   client: SignerClient
   folder: string
-  httpUrl: string
+  /** Why it is not ready. */
+  ready(): Promise<string | undefined>
   runtime: Runtime
   lines: ReturnType<typeof rememberingLog>['lines']
   /** Of /metrics: the value of a line. */
@@ -101,7 +102,7 @@ export async function startDa() {
     const signer: RunningSigner = {
       client,
       folder: dataDir,
-      httpUrl: '',
+      ready: () => keeper.ready(),
       runtime,
       lines,
       async metric(line) {
@@ -124,11 +125,14 @@ export async function startDa() {
     return number === undefined ? reader.current() : reader.epoch(number)
   }
 
-  async function encode(data: Uint8Array, shape: Shape, alter: (blob: Blob) => Blob = (blob) => blob): Promise<Dispersed> {
+  async function encode(data: Uint8Array, shape: Shape): Promise<Dispersed> {
     const encoded = await codec.encode(data, shape)
-    const blob = alter(blobOf(shape, data.length, hexlify(encoded.rowRoot), hexlify(encoded.rlcRoot)))
+    const blob = blobOf(shape, data.length, hexlify(encoded.rowRoot), hexlify(encoded.rlcRoot))
     return { blob, blobId: blobIdOf(blob), encoded }
   }
+
+  /** Rows under a blob's fields that they may not be of. */
+  const dispersedAs = (blob: Blob, encoded: Dispersed['encoded']): Dispersed => ({ blob, blobId: blobIdOf(blob), encoded })
 
   async function payment(blobId: string, shape: Pick<Blob, 'log2K' | 'rowSize'>, changes: Partial<PaymentPromise> = {}, payer = disperser) {
     const fee = await contracts.payments.priceOf(shape.log2K, shape.rowSize)
@@ -198,6 +202,7 @@ export async function startDa() {
     epoch,
     encode,
     dispersed,
+    dispersedAs,
     payment,
     request,
     rowsOf,

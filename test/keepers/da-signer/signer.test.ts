@@ -1,10 +1,14 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import { getBytes, hexlify } from 'ethers'
 import { batchTree } from '../../../protocol/da/batch-tree.ts'
 import { decodeG1, verifySignature } from '../../../protocol/da/bls.ts'
 import { certificateDigest, isSignedBy } from '../../../protocol/da/certificate.ts'
 import { verifyChunk } from '../../../protocol/da/row-path.ts'
-import { all, type Da, type RunningSigner, sample, startDa } from './network.ts'
+import { paymentFromWire } from '../../../sdk/da/messages.ts'
+import { until } from '../../support/until.ts'
+import { all, type Da, type Dispersed, type RunningSigner, sample, startDa } from './network.ts'
 
 describe('a signer of data availability', function () {
   this.timeout(60_000)
@@ -54,4 +58,116 @@ describe('a signer of data availability', function () {
       expect(description.inclusions.map(({ batchRoot }) => hexlify(batchRoot))).to.deep.equal([batchTree([blobId]).root])
       encoded.release()
     })
+
+  /** Blobs of `length` bytes, stored. */
+  async function stored(...seeds: number[]): Promise<Dispersed[]> {
+    const blobs = await Promise.all(seeds.map((seed) => da.dispersed(sample(900, seed))))
+    const replies = await da.store(signer, ...(await Promise.all(blobs.map((blob) => da.request(blob)))))
+    expect(replies.map(({ error }) => error)).to.deep.equal(seeds.map(() => ''))
+    for (const { encoded } of blobs) encoded.release()
+    return blobs
+  }
+  const listed = async (cursor = 0) => (await all(signer.client.listBlobs({ cursor }))).map(({ blobId, cursor }) => ({ blobId: hexlify(blobId), cursor }))
+  const certifiedIds = async (cursor?: number) => (await listed(cursor)).map(({ blobId }) => blobId)
+  const eventually = (what: string, check: () => Promise<boolean>) => until(async () => (await check()) || undefined, what)
+
+  it('given two dispersers with the same blobs at once, stores each once and answers both, in order', async () => {
+    const blobs = await Promise.all([31, 32, 33].map((seed) => da.dispersed(sample(5000, seed))))
+    const requests = await Promise.all(blobs.map((blob) => da.request(blob)))
+    const { blobs: before, bytes } = await signer.client.getStatus()
+    const [first, second] = await Promise.all([da.store(signer, ...requests), da.store(signer, ...requests.toReversed())])
+    const ids = blobs.map(({ blobId }) => blobId)
+    expect(first!.map(({ blobId, error }) => error || hexlify(blobId))).to.deep.equal(ids)
+    expect(second!.map(({ blobId, error }) => error || hexlify(blobId))).to.deep.equal(ids.toReversed())
+    const after = await signer.client.getStatus()
+    expect(after.blobs).to.equal(before + 3)
+    expect(await da.store(signer, requests[0]!)).to.deep.equal([first![0]])
+    expect(await signer.client.getStatus()).to.deep.equal(after)
+    expect(after.bytes).to.be.above(bytes)
+
+    const batch = { epoch: after.epoch, blobIds: ids.map((id) => getBytes(id)) }
+    const [once, twice] = await Promise.all([signer.client.sign(batch), signer.client.sign(batch)])
+    expect(once).to.deep.equal(twice)
+    for (const { encoded } of blobs) encoded.release()
+  })
+
+  it('lists blobs once they have a certificate, in that order; a reorganisation takes one off the list until it has it again', async () => {
+    const [a, b] = (await stored(41, 42)) as [Dispersed, Dispersed]
+    await da.certify(signer, [a.blobId])
+    await eventually('the first is listed', async () => (await certifiedIds()).includes(a.blobId))
+    const snapshot = await da.chain.request('evm_snapshot', [])
+    await da.certify(signer, [b.blobId])
+    await eventually('the second is listed', async () => (await certifiedIds()).includes(b.blobId))
+    expect(await certifiedIds()).to.deep.equal([a.blobId, b.blobId])
+    const [first] = await listed()
+    expect(await certifiedIds(first!.cursor)).to.deep.equal([b.blobId])
+
+    await da.chain.request('evm_revert', [snapshot])
+    await da.travel(1)
+    await eventually('it is off the list', async () => (await certifiedIds()).length === 1)
+    await da.certify(signer, [b.blobId])
+    await eventually('it is listed again', async () => (await certifiedIds(first!.cursor)).length === 1)
+  })
+
+  it('takes a promise no longer once it was redeemed', async () => {
+    const blob = await da.dispersed(sample(900, 51))
+    const request = await da.request(blob)
+    await da.store(signer, request)
+    const { root } = await da.certify(signer, [blob.blobId])
+    const { promise: terms, signature } = paymentFromWire(request.payment!, blob.blobId)
+    await (await da.contracts.payments.redeem(root, [{ terms, signature, index: 0, proof: [] }])).wait()
+    const [reply] = await da.store(signer, request)
+    expect(reply!.error).to.equal('the promise was redeemed before: it counts once')
+    blob.encoded.release()
+  })
+
+  it('answers a challenge on chain, and the same one again', async () => {
+    const [blob] = (await stored(61)) as [Dispersed]
+    const { root } = await da.certify(signer, [blob.blobId])
+    const { challenges } = da.contracts
+    const members = await da.epoch()
+    const row = da.rowsOf(members, blob)[17]!
+    const question = { batchRoot: root, absent: '0x', blobIndex: 0, blobProof: [], blob: blob.blob, member: da.indexOf(members), row, chunk: 0 }
+    for (const times of [1, 2]) {
+      await (await challenges.open(question, { value: await challenges.deposit() })).wait()
+      await eventually('it is answered', async () => (await challenges.queryFilter(challenges.filters.ChallengeAnswered())).length === times)
+    }
+    expect(await challenges.depositsOf(da.keeper.address)).to.equal(2n * (await challenges.deposit()))
+    await eventually('none is open', async () => (await signer.metric('da_signer_open_challenges')) === 0)
+  })
+
+  it('prunes what was never certified once its epoch is closed, and the rest only when nobody can ask for it any more', async () => {
+    const [certified, never] = (await stored(71, 72)) as [Dispersed, Dispersed]
+    await da.certify(signer, [certified.blobId])
+    const holds = ({ blobId }: Dispersed) =>
+      signer.client
+        .getBlob({ blobId: getBytes(blobId) })
+        .then(() => true)
+        .catch(() => false)
+    const { epoch } = await da.epoch()
+    for (const next of [epoch + 1, epoch + 2]) {
+      expect(await holds(never)).to.equal(true)
+      await da.travel(200)
+      await da.memberAfter(next - 1)
+    }
+    await da.travel(70)
+    await eventually('it is removed', async () => !(await holds(never)))
+    expect(await holds(certified)).to.equal(true)
+
+    await da.travel(3600)
+    await da.memberAfter(epoch + 2)
+    expect(await holds(certified)).to.equal(true)
+    await da.travel(600)
+    await eventually('nothing is left', async () => (await signer.client.getStatus()).bytes === 0)
+    await eventually('nor of batches', async () => (await readdir(join(signer.folder, 'batches'))).length === 0)
+    expect(await signer.client.getStatus()).to.include({ blobs: 0 })
+  })
+
+  it('keeps where it serves up to date on chain', async () => {
+    await signer.stop()
+    signer = await da.start('signer', { publicUrl: 'signer.example:34000' })
+    const { signers } = da.contracts
+    const id = await signers.signerIdOf(da.keeper.address)
+    await eventually('its url is changed', async () => (await signers.getFunction('signer')(id)).url === 'signer.example:34000')
+  })
 })
