@@ -51,7 +51,7 @@ export class Batches {
     if (blobIds.some(({ length }) => length !== ID_SIZE)) throw GrpcError.invalidArgument('the id of a blob is not 32 bytes')
     const ids = blobIds.map((id) => hexlify(id))
     if (new Set(ids).size !== ids.length) throw GrpcError.invalidArgument('a blob is in the batch twice')
-    const place = await this.#options.membership.placeIn(epoch)
+    const place = await this.#options.membership.surePlaceIn(epoch)
     const { seed } = place.epoch
     await this.#checkStored(ids, seed)
     const { root } = batchTree(ids)

@@ -1,14 +1,14 @@
 import type { DaContracts } from '../../../sdk/da/contracts.ts'
-import type { EpochReader } from '../../../sdk/da/epochs.ts'
 import { type Chain, shortMessage } from '../../runtime/chain.ts'
 import type { Log } from '../../runtime/log.ts'
 import { Reverted } from '../../runtime/revert.ts'
 import type { Sender } from '../../runtime/sender.ts'
+import type { Membership } from './membership.ts'
 
 export interface EpochsOptions {
   chain: Chain
   epochs: DaContracts['epochs']
-  reader: EpochReader
+  membership: Membership
   /** Address of DataAvailability. */
   contract: string
   sender: Sender
@@ -48,7 +48,7 @@ export class EpochAdvance {
 
   /** Our place in the line: members in an order that changes with the epoch, then everybody else. */
   async #turn(current: number): Promise<number> {
-    const { members } = await this.#options.reader.epoch(current)
+    const { members } = await this.#options.membership.epoch(current)
     const index = members.findIndex(({ account }) => account === this.#options.sender.address)
     return index < 0 ? members.length : (index + current) % members.length
   }

@@ -4,7 +4,6 @@ import { createRowCodec } from '../../../codec/rows/index.ts'
 import { domainSeparator } from '../../../protocol/compute/receipt.ts'
 import { deriveBlsKey } from '../../../protocol/da/bls.ts'
 import { paymentDomain } from '../../../protocol/da/payment.ts'
-import { EpochReader } from '../../../sdk/da/epochs.ts'
 import { MAX_MESSAGE_BYTES, SignerService } from '../../../sdk/da/wire.ts'
 import {
   IAvailabilityChallenges__factory,
@@ -56,8 +55,7 @@ export const daSigner = defineKeeper({
 
     const clock = new ChainClock((await chain.head()).timestamp)
     const now = () => clock.now()
-    const reader = new EpochReader({ epochs, signers })
-    const membership = new Membership(reader, { epochs }, account)
+    const membership = new Membership({ epochs, signers }, account)
     const store = await BlobStore.open({ folder: join(config.dataDir, 'blobs'), db, maxBytes: config.maxBytes, log, metrics })
     const batches = await Batches.open({ folder: join(config.dataDir, 'batches'), db, membership, bls, ecdsa: wallet.signingKey, domain })
     const reading = new Reading(db, store, batches)
@@ -89,13 +87,13 @@ export const daSigner = defineKeeper({
       url: () => config.publicUrl ?? grpc.url,
       log,
     })
-    const advance = new EpochAdvance({ chain, epochs, reader, contract: config.dataAvailability, sender, log })
+    const advance = new EpochAdvance({ chain, epochs, membership, contract: config.dataAvailability, sender, log })
     const challenges = new Challenges({ db, contract: challengesContract, address: config.challenges, reading, sender, now, log })
 
     let follower: Follower | undefined
     const ready = async () => (follower ? (follower.problem() ?? registration.problem() ?? sender.problem()) : 'not started')
     const upToDate = () => follower !== undefined && follower.problem() === undefined
-    const pruning = new Pruning({ db, store, batches, membership, reader, retention, answerTime, epochLength, now, upToDate, log })
+    const pruning = new Pruning({ db, store, batches, membership, retention, answerTime, epochLength, now, upToDate, log })
 
     const { count } = observe(metrics, { db, challenges })
     const intake = new Intake({ membership, promises, store, codec, count, log })
@@ -138,7 +136,7 @@ export const daSigner = defineKeeper({
           },
           async rollback(trx, toBlock) {
             await chainLog.rollback(trx, toBlock)
-            membership.forget()
+            membership.forgetAll()
           },
         })
         await http.listen()

@@ -1,6 +1,6 @@
 import { createAssignment } from '../../../protocol/da/assignment.ts'
 import type { DaContracts } from '../../../sdk/da/contracts.ts'
-import type { DaEpoch, EpochReader } from '../../../sdk/da/epochs.ts'
+import { type DaEpoch, EpochReader } from '../../../sdk/da/epochs.ts'
 import { PerigeeError } from '../../../sdk/errors.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
 
@@ -15,17 +15,22 @@ const FRESH_MS = 1000
 
 /** Which epochs work is done for, and what is ours in them. */
 export class Membership {
-  readonly #reader: EpochReader
-  readonly #contracts: Pick<DaContracts, 'epochs'>
+  readonly #contracts: Pick<DaContracts, 'epochs' | 'signers'>
   readonly #account: string
+  #reader: EpochReader
   #current = 0
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<number> | undefined
 
-  constructor(reader: EpochReader, contracts: Pick<DaContracts, 'epochs'>, account: string) {
-    this.#reader = reader
+  constructor(contracts: Pick<DaContracts, 'epochs' | 'signers'>, account: string) {
     this.#contracts = contracts
     this.#account = account
+    this.#reader = new EpochReader(contracts)
+  }
+
+  /** @throws PerigeeError NOT_FOUND for one that did not begin */
+  epoch(number: number): Promise<DaEpoch> {
+    return this.#reader.epoch(number)
   }
 
   /** The number of the current epoch; 0 before the first. */
@@ -42,19 +47,34 @@ export class Membership {
     this.#readAt = Number.NEGATIVE_INFINITY
   }
 
+  /** The chain was reorganised: epochs may be others than they were. */
+  forgetAll(): void {
+    this.forget()
+    this.#reader = new EpochReader(this.#contracts)
+  }
+
   /** Our place in the current epoch or the one before. @throws GrpcError FAILED_PRECONDITION for others, and where we have none */
   async placeIn(number: number): Promise<Place> {
     if (number > (await this.current())) this.forget()
     const current = await this.current()
     if (number < 1 || number > current || number < current - 1)
       throw GrpcError.failedPrecondition(`the epoch is ${number}: blobs are stored and signed in the current one, ${current}, and the one before`)
-    const epoch = await this.#reader.epoch(number).catch((error: unknown) => {
+    const epoch = await this.epoch(number).catch((error: unknown) => {
       if (error instanceof PerigeeError && error.code === 'NOT_FOUND') throw GrpcError.failedPrecondition(error.message)
       throw error
     })
     const member = epoch.members.findIndex(({ account }) => account === this.#account)
     if (member < 0) throw GrpcError.failedPrecondition(`${this.#account} is no member of epoch ${number}`)
     return { epoch, member }
+  }
+
+  /** The same, with a look at the chain whether the epoch is still the one we know: for what can't be taken back. */
+  async surePlaceIn(number: number): Promise<Place> {
+    const place = await this.placeIn(number)
+    const { seed } = await this.#contracts.epochs.epochInfo(number)
+    if (place.epoch.seed === seed) return place
+    this.forgetAll()
+    return this.placeIn(number)
   }
 
   async #read(): Promise<number> {

@@ -1,5 +1,4 @@
 import type { Kysely } from 'kysely'
-import type { EpochReader } from '../../../sdk/da/epochs.ts'
 import { PerigeeError } from '../../../sdk/errors.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Batches } from './batches.ts'
@@ -12,7 +11,6 @@ export interface PruningOptions {
   store: BlobStore
   batches: Batches
   membership: Membership
-  reader: EpochReader
   /** Seconds, as the contracts have them. */
   retention: number
   answerTime: number
@@ -92,9 +90,9 @@ export class Pruning {
 
   /** Whether nothing is certified in the epoch any more, for some time already. */
   async #isClosed(epoch: number): Promise<boolean> {
-    const { membership, reader, epochLength, now } = this.#options
+    const { membership, epochLength, now } = this.#options
     const startOf = (number: number) =>
-      reader.epoch(number).then(
+      membership.epoch(number).then(
         ({ startedAt }) => startedAt,
         (error) => {
           if (error instanceof PerigeeError && error.code === 'NOT_FOUND') return undefined
