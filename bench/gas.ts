@@ -1,5 +1,6 @@
 import { attestationRows } from './gas/attestation.ts'
 import { computeRows } from './gas/compute.ts'
+import { daMoneyRows } from './gas/da-money.ts'
 import { fineTuningRows } from './gas/fine-tuning.ts'
 import { flowRows } from './gas/flow.ts'
 import { poraRows } from './gas/pora.ts'
@@ -16,5 +17,6 @@ export async function rows(progress: (what: string) => void): Promise<Row[]> {
     ...(await attestationRows(progress)),
     ...(await computeRows(progress)),
     ...(await fineTuningRows(progress)),
+    ...(await daMoneyRows(progress)),
   ]
 }

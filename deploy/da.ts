@@ -144,7 +144,7 @@ async function permit(deployer: Deployer, manager: AccessManager): Promise<void>
 
 async function donate(deployer: Deployer, donation: bigint): Promise<void> {
   const rewards = SamplingRewards__factory.connect(deployer.book.get('SamplingRewards'), deployer.signer)
-  const donated = await rewards.donated()
+  const { donated } = await rewards.pool()
   await deployer.ensure(
     'donate base rewards of sampling',
     async () => donated >= donation / 10n,

@@ -26,10 +26,12 @@ export async function daMoneyRows(progress: (what: string) => void): Promise<Row
     const batch = await certified(of, [opened.blobId])
     return gasOf(rewards.submit(sampleOf(opened, batch)))
   }
-  await submit('first')
+  const nextRound = () => networkHelpers.mine(Number(sampling.roundBlocks))
+  await nextRound()
+  await submit('before')
+  await nextRound()
+  add('sampleFirst', 'submit, first of a round', await submit('first'))
   add('sample', 'submit, 512 bytes of 32 MiB, 18 siblings', await submit('second'), { reference: REFERENCE_SAMPLE, target: 95_000 })
-  await networkHelpers.mine(Number(sampling.roundBlocks))
-  add('sampleFirst', 'submit, first of a round', await submit('third'), { target: 95_000 })
   const { wallet } = of.signers[0]!
   add('withdrawRewards', 'withdraw, rewards', await gasOf(rewards.connect(wallet).withdraw(Wallet.createRandom().address)))
 

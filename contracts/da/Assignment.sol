@@ -45,7 +45,7 @@ library Assignment {
         }
     }
 
-    /// @dev The slot that `rowAt` gives `row`.
+    /// @dev The slot that `rowAt` gives `row`. Two rounds at a time, so that the halves need not be swapped.
     function slotOf(bytes32 key, uint256 log2T, uint256 row) internal pure returns (uint256 slot) {
         assembly ("memory-safe") {
             let half := shr(1, log2T)
@@ -56,12 +56,13 @@ library Assignment {
             for {
                 let round := ROUNDS
             } round {} {
-                round := sub(round, 1)
-                mstore8(0x20, round)
+                mstore8(0x20, sub(round, 1))
                 mstore8(0x21, shr(5, left))
-                let previous := xor(right, and(byte(and(left, 31), keccak256(0x00, 0x22)), mask))
-                right := left
-                left := previous
+                right := xor(right, and(byte(and(left, 31), keccak256(0x00, 0x22)), mask))
+                round := sub(round, 2)
+                mstore8(0x20, round)
+                mstore8(0x21, shr(5, right))
+                left := xor(left, and(byte(and(right, 31), keccak256(0x00, 0x22)), mask))
             }
             slot := or(shl(half, left), right)
         }

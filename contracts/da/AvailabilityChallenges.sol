@@ -8,7 +8,6 @@ import {BatchTree} from "./BatchTree.sol";
 import {BlobIds} from "./BlobIds.sol";
 import {IAvailabilityChallenges} from "./IAvailabilityChallenges.sol";
 import {IDACertificates} from "./IDACertificates.sol";
-import {IDAEpochs} from "./IDAEpochs.sol";
 import {IDASigners} from "./IDASigners.sol";
 import {RowTree} from "./RowTree.sol";
 
@@ -135,9 +134,15 @@ contract AvailabilityChallenges is IAvailabilityChallenges {
     /// That the member signed for that chunk, and still must have it. Gives its account.
     function _check(Question calldata question, bytes32 blobId) private view returns (address account) {
         IDACertificates certificates = IDACertificates(dataAvailability);
-        IDAEpochs epochs = IDAEpochs(dataAvailability);
         bytes32 batchRoot = question.batchRoot;
-        (uint64 epoch, uint64 certifiedAt) = certificates.certificateOf(batchRoot);
+        uint64 certifiedAt;
+        (certifiedAt, account) = certificates.holderOf(
+            batchRoot,
+            question.member,
+            blobId,
+            question.blob.log2K,
+            question.row
+        );
         require(certifiedAt != 0, NotCertified(batchRoot));
         require(block.timestamp <= certifiedAt + retention, CertificateTooOld(batchRoot));
         require(
@@ -149,12 +154,8 @@ contract AvailabilityChallenges is IAvailabilityChallenges {
             certificates.isAbsentList(batchRoot, question.absent) && !_contains(question.absent, question.member),
             DidNotSign(question.member)
         );
-        require(
-            epochs.holds(epoch, question.member, blobId, question.blob.log2K, question.row),
-            NotHolder(question.member, question.row)
-        );
+        require(account != address(0), NotHolder(question.member, question.row));
         require(question.chunk < RowTree.chunksOf(question.blob.rowSize), NoSuchChunk(question.chunk));
-        return epochs.members(epoch, question.member, 1)[0].account;
     }
 
     /// Two bytes for each index, as the certificate was made with them.

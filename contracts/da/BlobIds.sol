@@ -2,9 +2,12 @@
 pragma solidity ^0.8.37;
 
 import {Blob} from "./Blob.sol";
+import {RowTree} from "./RowTree.sol";
 
 /// @title Ids of blobs
 library BlobIds {
+    bytes32 private constant DOMAIN = "row-da/v1";
+    uint256 private constant VERSION = 1;
     /// The only scheme so far (see Blob).
     uint256 private constant SCHEME = 1;
     uint256 private constant MIN_LOG2_K = 6;
@@ -15,21 +18,24 @@ library BlobIds {
     uint256 private constant LARGEST_ROWS = 0x0200_0200_0080_0040_0004;
 
     /// @dev SHA-256 of "row-da/v1", the 16 bytes of the header (0x01, then the fields as they are declared) and the two roots.
-    function idOf(Blob calldata blob) internal pure returns (bytes32) {
-        return
-            sha256(
-                abi.encodePacked(
-                    "row-da/v1",
-                    uint8(0x01),
-                    blob.scheme,
-                    blob.log2K,
-                    blob.log2T,
-                    blob.rowSize,
-                    blob.length,
-                    blob.rowRoot,
-                    blob.rlcRoot
-                )
-            );
+    function idOf(Blob calldata blob) internal view returns (bytes32 id) {
+        uint256 header = (VERSION << 120) | (uint256(blob.scheme) << 112) | (uint256(blob.log2K) << 104);
+        header |= (uint256(blob.log2T) << 96) | (uint256(blob.rowSize) << 64) | blob.length;
+        (bytes32 rowRoot, bytes32 rlcRoot) = (blob.rowRoot, blob.rlcRoot);
+        bool done;
+        // Memory past the free pointer.
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, DOMAIN)
+            mstore(add(free, 9), shl(128, header))
+            mstore(add(free, 25), rowRoot)
+            mstore(add(free, 57), rlcRoot)
+            pop(staticcall(gas(), 0x02, free, 89, 0x00, 32))
+            // as in `RowTree`
+            done := eq(returndatasize(), 32)
+            id := mload(0x00)
+        }
+        require(done, RowTree.Sha256Failed());
     }
 
     /// @dev Whether rows of that shape can be the blob's: a code that exists, and the smallest rows that its bytes fit into. How long a blob may be

@@ -185,6 +185,20 @@ abstract contract Certificates is IDACertificates, Epochs {
     }
 
     /// @inheritdoc IDACertificates
+    function holderOf(
+        bytes32 batchRoot,
+        uint256 index,
+        bytes32 blobId,
+        uint8 log2K,
+        uint32 row
+    ) external view returns (uint64 certifiedAt, address account) {
+        uint256 certificate = _certificateOf(batchRoot);
+        if (certificate == 0) return (0, address(0));
+        EpochRecord storage record = _epochsStorage().records[certificate >> 224];
+        return (uint40(certificate >> 184), _holder(record, index, blobId, log2K, row));
+    }
+
+    /// @inheritdoc IDACertificates
     function isAbsentList(bytes32 batchRoot, bytes calldata absent) external view returns (bool) {
         uint256 certificate = _certificateOf(batchRoot);
         return certificate != 0 && uint184(certificate) == _absentHash(absent);

@@ -252,29 +252,41 @@ abstract contract Epochs is IDAEpochs, Signers {
 
     /// @inheritdoc IDAEpochs
     function holds(uint64 epoch, uint256 index, bytes32 blobId, uint8 log2K, uint32 row) external view returns (bool) {
-        EpochRecord storage record = _recordOf(epoch);
-        uint256 code = RowShares.codeOf(log2K);
-        require((record.codes >> code) & 1 == 1, InvalidCode(log2K));
-        if (index >= record.members || row >= RowShares.totalRows(code)) return false;
-        bytes32 key = Assignment.keyOf(record.seed, blobId);
-        uint256 slot = Assignment.slotOf(key, log2K + 2, row);
-        Member memory member = _member(record, index);
-        if (record.committees) return _hasSeatOf(slot, key, member, record.totalWeight);
-        uint256 first = member.firstSlot[code];
-        return slot >= first && slot < first + RowShares.rowsOf(code, member.weight, record.totalWeight);
+        return _holder(_recordOf(epoch), index, blobId, log2K, row) != address(0);
     }
 
-    /// Whether the seat that `slot` is of was drawn by the member.
-    function _hasSeatOf(
-        uint256 slot,
-        bytes32 key,
-        Member memory member,
-        uint256 totalWeight
-    ) private pure returns (bool) {
-        uint256 seat = slot / Assignment.SLOTS_PER_SEAT;
-        if (seat >= Assignment.SEATS) return false;
-        uint256 point = Assignment.pointOf(key, seat, totalWeight);
-        return point >= member.firstWeight && point < uint256(member.firstWeight) + member.weight;
+    /// @dev The account of member `index` if it must hold `row`, otherwise zero.
+    function _holder(
+        EpochRecord storage record,
+        uint256 index,
+        bytes32 blobId,
+        uint8 log2K,
+        uint32 row
+    ) internal view returns (address account) {
+        (uint256 members_, uint256 totalWeight) = (record.members, record.totalWeight);
+        (uint256 codes, bool committees) = (record.codes, record.committees);
+        uint256 code = RowShares.codeOf(log2K);
+        require((codes >> code) & 1 == 1, InvalidCode(log2K));
+        if (index >= members_ || row >= RowShares.totalRows(code)) return address(0);
+        bytes32 key = Assignment.keyOf(record.seed, blobId);
+        uint256 slot = Assignment.slotOf(key, log2K + 2, row);
+        MemberCode.Share memory share = MemberCode.shareOf(
+            record.chunks[index / MemberCode.PER_CHUNK],
+            index % MemberCode.PER_CHUNK,
+            code
+        );
+        unchecked {
+            // 2^16 rows and 2^96 wei at most.
+            if (committees) {
+                uint256 seat = slot / Assignment.SLOTS_PER_SEAT;
+                if (seat >= Assignment.SEATS) return address(0);
+                uint256 point = Assignment.pointOf(key, seat, totalWeight);
+                return
+                    point >= share.firstWeight && point < share.firstWeight + share.weight ? share.account : address(0);
+            }
+            uint256 end = share.firstSlot + RowShares.rowsOf(code, share.weight, totalWeight);
+            return slot >= share.firstSlot && slot < end ? share.account : address(0);
+        }
     }
 
     function _member(EpochRecord storage record, uint256 index) private view returns (Member memory) {

@@ -58,6 +58,15 @@ interface IDACertificates {
         uint256 index,
         bytes32[] calldata proof
     ) external view returns (bool);
+    /// @notice When the batch was certified, and the account of member `index` of that epoch, if it must hold `row` of a blob; zeros where not. That the blob
+    /// is in the batch is not looked at. Reverts InvalidCode.
+    function holderOf(
+        bytes32 batchRoot,
+        uint256 index,
+        bytes32 blobId,
+        uint8 log2K,
+        uint32 row
+    ) external view returns (uint64 certifiedAt, address account);
     /// @notice Whether the batch is certified, and `absent` is what its certificate listed. A member of the epoch that is not in the list signed.
     function isAbsentList(bytes32 batchRoot, bytes calldata absent) external view returns (bool);
 }

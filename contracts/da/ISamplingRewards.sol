@@ -13,9 +13,9 @@ interface ISamplingRewards {
     struct SamplingParameters {
         /// How many answers of a round the target aims at; twice as many are rewarded at most.
         uint16 answersPerRound;
-        /// An answer earns this part of the fees that are there.
+        /// An answer earns this part of the fees that were there when the round began.
         uint32 feeRatio;
-        /// Wei that an answer earns beside, from what was donated, as long as there is some.
+        /// Wei that an answer earns beside, from what was donated, as far as there is enough for all of a round.
         uint96 baseReward;
     }
 
@@ -42,7 +42,8 @@ interface ISamplingRewards {
         uint256 quality,
         uint256 reward
     );
-    event TargetChanged(uint256 round, uint256 target);
+    /// With the first answer of a round. Each answer of it earns `reward`.
+    event RoundBegun(uint256 indexed round, uint256 target, uint256 reward);
     event Funded(address indexed from, uint256 amount);
     event Donated(address indexed from, uint256 amount);
     event RewardWithdrawn(address indexed account, address to, uint256 amount);
@@ -72,7 +73,7 @@ interface ISamplingRewards {
     function donate() external payable;
     /// @notice Pays the caller's rewards out to `to`. Reverts NothingToWithdraw, TransferRejected.
     function withdraw(address payable to) external returns (uint256 amount);
-    /// @notice Governor. Reverts InvalidParameter.
+    /// @notice What rounds to come are like. Governor. Reverts InvalidParameter.
     function setParameters(SamplingParameters calldata parameters) external;
 
     /// @notice Number, seed and target of the round of the block that this is asked at; of the next one's, where that is the pending block.
@@ -82,8 +83,6 @@ interface ISamplingRewards {
     function retention() external view returns (uint64);
     function parameters() external view returns (SamplingParameters memory);
     function rewardsOf(address account) external view returns (uint256);
-    /// @notice What is there for rewards, and what the next answer earns.
-    function pool() external view returns (uint256 available, uint256 nextReward);
-    /// @notice The part of it that base rewards are paid from.
-    function donated() external view returns (uint256);
+    /// @notice What is there of fees and of donations, and what an answer of the current round earns (see `round`).
+    function pool() external view returns (uint256 fees, uint256 donated, uint256 nextReward);
 }

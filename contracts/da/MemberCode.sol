@@ -13,6 +13,14 @@ library MemberCode {
     /// Where the key begins; a STOP comes before everything.
     uint256 private constant DATA = 1;
 
+    /// What says whose a row is, in one code.
+    struct Share {
+        address account;
+        uint256 weight;
+        uint256 firstWeight;
+        uint256 firstSlot;
+    }
+
     /// @dev Writes `member` as the one at `position` of a chunk.
     function put(bytes memory chunk, uint256 position, IDAEpochs.Member memory member) internal pure {
         uint256 tail = (uint256(member.id) << 224) | (uint256(member.firstWeight) << 128);
@@ -56,6 +64,19 @@ library MemberCode {
             word := mload(0)
         }
         return (address(uint160(word >> 96)), uint96(word));
+    }
+
+    /// @dev The share of the member at `position`.
+    function shareOf(address pointer, uint256 position, uint256 code) internal view returns (Share memory share) {
+        uint256 owner;
+        uint256 tail;
+        assembly ("memory-safe") {
+            extcodecopy(pointer, 0, add(add(DATA, 64), mul(position, SIZE)), 64)
+            owner := mload(0)
+            tail := mload(32)
+        }
+        (share.account, share.weight) = (address(uint160(owner >> 96)), uint96(owner));
+        (share.firstWeight, share.firstSlot) = (uint96(tail >> 128), uint16(tail >> (112 - 16 * code)));
     }
 
     /// @dev The key of the member at `position`, and its weight.

@@ -8,19 +8,21 @@ library RowTree {
     uint256 internal constant CHUNK_SIZE = 512;
     uint256 private constant LOG2_CHUNK_SIZE = 9;
 
-    /// A call of the SHA-256 precompile failed: there is none on this chain, or too little gas.
+    /// There is no SHA-256 precompile on this chain.
     error Sha256Failed();
 
     /// @dev How many chunks a row has.
-    function chunksOf(uint256 rowSize) internal pure returns (uint256) {
-        return (rowSize + CHUNK_SIZE - 1) >> LOG2_CHUNK_SIZE;
+    function chunksOf(uint32 rowSize) internal pure returns (uint256) {
+        unchecked {
+            return (uint256(rowSize) + CHUNK_SIZE - 1) >> LOG2_CHUNK_SIZE;
+        }
     }
 
     /// @dev Whether `chunk` is exactly chunk `index` of `row`, and `path` the siblings from there to `rowRoot`, those within the row first.
     function verify(
         bytes32 rowRoot,
         uint256 log2T,
-        uint256 rowSize,
+        uint32 rowSize,
         uint256 row,
         uint256 index,
         bytes calldata chunk,
@@ -36,10 +38,11 @@ library RowTree {
         }
     }
 
-    /// Levels of a tree of so many leaves: at most 6, as rows end at 32 KiB.
+    /// Levels of a tree of so many leaves: at most 64, as rows end at 32 KiB.
     function _depthOf(uint256 leaves) private pure returns (uint256 depth) {
-        unchecked {
-            while (1 << depth < leaves) ++depth;
+        assembly ("memory-safe") {
+            depth := add(add(gt(leaves, 1), gt(leaves, 2)), add(gt(leaves, 4), gt(leaves, 8)))
+            depth := add(depth, add(gt(leaves, 16), gt(leaves, 32)))
         }
     }
 
@@ -50,29 +53,31 @@ library RowTree {
         bytes32[] calldata path
     ) private view returns (bytes32 root) {
         bool done;
-        // Memory past the free pointer: the message of an inner node from `pair - 1`, where its prefix is. The hash of each is put where the next
-        // one wants it.
+        // Memory past the free pointer: two words that begin at a multiple of 64, and the prefix before them. The hash of each node is put where its
+        // parent's message wants it. A call that fails has used up the gas, so that only the last one is looked at: one to an address without code
+        // succeeds and returns nothing.
         assembly ("memory-safe") {
-            let pair := add(mload(0x40), 32)
-            mstore8(sub(pair, 1), 0x00)
+            let pair := and(add(mload(0x40), 127), not(63))
+            let message := sub(pair, 1)
+            mstore8(message, 0x00)
             calldatacopy(pair, chunk.offset, chunk.length)
-            let side := shl(5, and(position, 1))
-            done := staticcall(gas(), 0x02, sub(pair, 1), add(chunk.length, 1), add(pair, side), 32)
-            mstore8(sub(pair, 1), 0x01)
+            position := shl(5, position)
+            let place := or(pair, and(position, 32))
+            pop(staticcall(gas(), 0x02, message, add(chunk.length, 1), place, 32))
+            mstore8(message, 0x01)
             let sibling := path.offset
             for {
                 let end := add(sibling, shl(5, path.length))
             } lt(sibling, end) {
                 sibling := add(sibling, 32)
             } {
-                mstore(add(pair, xor(side, 32)), calldataload(sibling))
+                mstore(xor(place, 32), calldataload(sibling))
                 position := shr(1, position)
-                side := shl(5, and(position, 1))
-                done := and(done, staticcall(gas(), 0x02, sub(pair, 1), 65, add(pair, side), 32))
+                place := or(pair, and(position, 32))
+                pop(staticcall(gas(), 0x02, message, 65, place, 32))
             }
-            // a call to an address without code succeeds and returns nothing
-            done := and(done, eq(returndatasize(), 32))
-            root := mload(add(pair, side))
+            done := eq(returndatasize(), 32)
+            root := mload(place)
         }
         require(done, Sha256Failed());
     }

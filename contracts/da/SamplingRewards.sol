@@ -6,11 +6,12 @@ import {UUPSUpgradeable} from "@openzeppelin/contracts/proxy/utils/UUPSUpgradeab
 import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {BatchTree} from "./BatchTree.sol";
+import {Blob} from "./Blob.sol";
 import {BlobIds} from "./BlobIds.sol";
 import {IDACertificates} from "./IDACertificates.sol";
-import {IDAEpochs} from "./IDAEpochs.sol";
 import {ISamplingRewards} from "./ISamplingRewards.sol";
 import {RowTree} from "./RowTree.sol";
+import {Sampling} from "./Sampling.sol";
 
 /// @title Rewards for holding rows
 /// @notice Behind a proxy, as how rewards are weighed will evolve. Its balance is the fees, what was donated, and all rewards not withdrawn.
@@ -20,17 +21,28 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
     struct Round {
         uint40 number;
         uint16 answers;
-        uint16 answersPerRound;
-        uint96 baseReward;
+        /// Aimed at.
+        uint16 wanted;
+        /// Of each answer.
+        uint96 reward;
         /// The upper bits of the target; the others are ones.
         uint88 target;
     }
 
-    /// One slot, that every answer changes. No amount overflows, as the balance of the contract fits 96 bits.
+    /// Without what answers of the last round took, which is subtracted when the next one begins. No amount overflows, as the balance of the contract
+    /// fits 96 bits. One slot.
     struct Pool {
         uint96 fees;
         uint96 donated;
+    }
+
+    /// Read where a round begins. One slot.
+    struct Settings {
+        uint16 answersPerRound;
         uint32 feeRatio;
+        uint96 baseReward;
+        /// What of the reward of the last round comes from what was donated.
+        uint96 ofDonated;
     }
 
     /// One slot.
@@ -46,6 +58,7 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
     struct SamplingRewardsStorage {
         Round round;
         Pool pool;
+        Settings settings;
         mapping(address account => Account) accounts;
     }
 
@@ -100,6 +113,8 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
         $.round.number = uint40(_number());
         $.round.target = uint88(MAX_TARGET);
         _setParameters(parameters_);
+        // Nothing is there to be earned yet.
+        $.round.wanted = parameters_.answersPerRound;
     }
 
     // ---- answers
@@ -109,93 +124,85 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
         (bytes32 blobId, address account) = _check(sample);
         SamplingRewardsStorage storage $ = _storage();
         Round memory current = $.round;
-        if (_roll(current)) emit TargetChanged(current.number, _whole(current.target));
-        bytes32 seed = _seed(current.number);
-        _checkChunk(sample, seed, blobId);
-        uint256 quality = uint256(keccak256(abi.encodePacked(seed, account, blobId, sample.row, sample.chunk)));
+        if (_isOver(current)) _begin($, current);
+        uint256 quality = _evaluate(sample, _seed(current.number), blobId, account);
         require(quality <= _whole(current.target), QualityTooLow(quality, _whole(current.target)));
-        require(current.answers < 2 * uint256(current.answersPerRound), RoundFull(current.number));
+        require(current.answers < 2 * uint256(current.wanted), RoundFull(current.number));
         unchecked {
             ++current.answers;
         }
-        $.round = current;
-        uint256 reward = _take($.pool, current.baseReward);
-        _credit($.accounts[account], account, current.number, quality, reward);
-        emit SampleRewarded(current.number, account, blobId, sample.row, quality, reward);
+        _store($.round, current);
+        _credit($.accounts[account], account, current.number, quality, current.reward);
+        emit SampleRewarded(current.number, account, blobId, sample.row, quality, current.reward);
     }
 
-    /// That the member holds the row, as far as this is not a matter of the round.
+    /// That the member must hold the row.
     function _check(Sample calldata sample) private view returns (bytes32 blobId, address account) {
-        (uint64 epoch, uint64 certifiedAt) = IDACertificates(dataAvailability).certificateOf(sample.batchRoot);
-        require(certifiedAt != 0, NotCertified(sample.batchRoot));
-        require(block.timestamp <= certifiedAt + retention, CertificateTooOld(sample.batchRoot));
         blobId = BlobIds.idOf(sample.blob);
-        require(
-            BlobIds.isValid(sample.blob) &&
-                BatchTree.verify(sample.batchRoot, blobId, sample.blobIndex, sample.blobProof),
-            NotInBatch(blobId)
+        bytes32 batchRoot = sample.batchRoot;
+        uint64 certifiedAt;
+        (certifiedAt, account) = IDACertificates(dataAvailability).holderOf(
+            batchRoot,
+            sample.member,
+            blobId,
+            sample.blob.log2K,
+            sample.row
         );
-        IDAEpochs epochs = IDAEpochs(dataAvailability);
-        require(
-            epochs.holds(epoch, sample.member, blobId, sample.blob.log2K, sample.row),
-            NotHolder(sample.member, sample.row)
-        );
-        account = epochs.members(epoch, sample.member, 1)[0].account;
+        require(certifiedAt != 0, NotCertified(batchRoot));
+        require(block.timestamp <= certifiedAt + retention, CertificateTooOld(batchRoot));
+        // What two thirds signed has a shape that a blob can have.
+        require(BatchTree.verify(batchRoot, blobId, sample.blobIndex, sample.blobProof), NotInBatch(blobId));
+        require(account != address(0), NotHolder(sample.member, sample.row));
     }
 
-    function _checkChunk(Sample calldata sample, bytes32 seed, bytes32 blobId) private view {
-        uint256 rowSize = sample.blob.rowSize;
-        uint256 index = uint256(keccak256(abi.encodePacked(seed, blobId, sample.row))) % RowTree.chunksOf(rowSize);
-        require(
-            RowTree.verify(
-                sample.blob.rowRoot,
-                sample.blob.log2T,
-                rowSize,
-                sample.row,
-                index,
-                sample.chunk,
-                sample.path
-            ),
-            InvalidChunk()
-        );
+    /// The quality of the chunk that the seed picks.
+    function _evaluate(
+        Sample calldata sample,
+        bytes32 seed,
+        bytes32 blobId,
+        address account
+    ) private view returns (uint256) {
+        uint32 row = sample.row;
+        uint256 index = Sampling.pickedChunk(seed, blobId, row, RowTree.chunksOf(sample.blob.rowSize));
+        _checkChunk(sample.blob, row, index, sample.chunk, sample.path);
+        return Sampling.qualityOf(seed, account, blobId, row, sample.chunk);
     }
 
-    /// Takes what an answer earns from the pool: a part of the fees, and the base reward as far as there is enough.
-    function _take(Pool storage pool_, uint256 baseReward) private returns (uint256 reward) {
-        Pool memory current = pool_;
-        (uint256 ofFees, uint256 ofDonated) = _reward(current, baseReward);
-        unchecked {
-            current.fees -= uint96(ofFees);
-            current.donated -= uint96(ofDonated);
-            pool_.fees = current.fees;
-            pool_.donated = current.donated;
-            return ofFees + ofDonated;
-        }
+    function _checkChunk(
+        Blob calldata blob,
+        uint256 row,
+        uint256 index,
+        bytes calldata chunk,
+        bytes32[] calldata path
+    ) private view {
+        require(RowTree.verify(blob.rowRoot, blob.log2T, blob.rowSize, row, index, chunk, path), InvalidChunk());
     }
 
-    function _reward(Pool memory current, uint256 baseReward) private pure returns (uint256 ofFees, uint256 ofDonated) {
-        return (current.fees / current.feeRatio, Math.min(baseReward, current.donated));
-    }
-
+    /// Three fields in one write, and five in `_store`: the compiler would write each.
     function _credit(Account storage $, address account, uint256 number, uint256 quality, uint256 reward) private {
         Account memory current = $;
-        uint256 marks = current.round == number ? current.marks : 0;
-        current.marks = uint120(_mark(marks, account, quality));
-        current.round = uint40(number);
+        uint256 marks = _mark(current.round == number ? current.marks : 0, account, quality);
         unchecked {
-            current.rewards += uint96(reward);
+            uint256 word = (marks << 136) | (number << 96) | (current.rewards + reward);
+            assembly ("memory-safe") {
+                sstore($.slot, word)
+            }
         }
-        $.rewards = current.rewards;
-        $.round = current.round;
-        $.marks = current.marks;
+    }
+
+    function _store(Round storage $, Round memory current) private {
+        uint256 word = (uint256(current.target) << 168) | (uint256(current.reward) << 72);
+        word |= (uint256(current.wanted) << 56) | (uint256(current.answers) << 40) | current.number;
+        assembly ("memory-safe") {
+            sstore($.slot, word)
+        }
     }
 
     /// The marks with that of one more answer.
     function _mark(uint256 marks, address account, uint256 quality) private pure returns (uint256) {
         unchecked {
             uint256 mark = 1 + (quality % MARKS);
-            for (uint256 i = 0; i < MAX_ANSWERS_PER_ACCOUNT; ++i) {
-                uint256 shift = i * MARK_BITS;
+            for (uint256 shift = 0; shift < MAX_ANSWERS_PER_ACCOUNT * MARK_BITS; shift += MARK_BITS) {
                 uint256 other = (marks >> shift) & MARKS;
                 if (other == 0) return marks | (mark << shift);
                 require(other != mark, AlreadyAnswered(quality));
@@ -208,8 +215,7 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
 
     /// @inheritdoc ISamplingRewards
     function round() external view returns (uint256 number, bytes32 seed, uint256 target) {
-        Round memory current = _storage().round;
-        _roll(current);
+        Round memory current = _current();
         return (current.number, _seed(current.number), _whole(current.target));
     }
 
@@ -219,30 +225,60 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
     }
 
     function _seed(uint256 number) private view returns (bytes32) {
-        return keccak256(abi.encodePacked(blockhash(number * roundBlocks), number));
+        return Sampling.seedOf(blockhash(number * roundBlocks), number);
     }
 
     function _whole(uint256 target) private pure returns (uint256) {
         return (target << TARGET_SHIFT) | ((1 << TARGET_SHIFT) - 1);
     }
 
-    /// Begins the current round, unless that was done.
-    function _roll(Round memory $) private view returns (bool begun) {
+    function _isOver(Round memory current) private view returns (bool) {
+        return current.number != _number();
+    }
+
+    /// Writes down what answers of the last round took, and what those of this one get.
+    function _begin(SamplingRewardsStorage storage $, Round memory current) private {
+        (Pool memory pool_, Settings memory settings) = ($.pool, $.settings);
+        _next(current, pool_, settings);
+        $.pool = pool_;
+        $.settings.ofDonated = settings.ofDonated;
+        emit RoundBegun(current.number, _whole(current.target), current.reward);
+    }
+
+    /// The current round, where it has begun or not.
+    function _current() private view returns (Round memory current) {
+        SamplingRewardsStorage storage $ = _storage();
+        current = $.round;
+        if (_isOver(current)) _next(current, $.pool, $.settings);
+    }
+
+    /// Makes of the last round and what the pool was then the current ones.
+    function _next(Round memory current, Pool memory pool_, Settings memory settings) private view {
         uint256 number = _number();
-        if (number == $.number) return false;
-        $.target = uint88(_adjusted($.target, $.answers, $.answersPerRound, number - $.number - 1));
-        $.number = uint40(number);
-        $.answers = 0;
-        return true;
+        current.target = uint88(
+            _adjusted(current.target, current.answers, current.wanted, number - current.number - 1)
+        );
+        _subtract(pool_, current, settings.ofDonated);
+        uint256 most = 2 * uint256(settings.answersPerRound);
+        settings.ofDonated = uint96(Math.min(settings.baseReward, pool_.donated / most));
+        current.reward = pool_.fees / settings.feeRatio + settings.ofDonated;
+        current.number = uint40(number);
+        current.wanted = settings.answersPerRound;
+        current.answers = 0;
+    }
+
+    /// Takes from the pool what the answers of a round got. There is as much: a round begins with rewards for the most answers it may have.
+    function _subtract(Pool memory pool_, Round memory current, uint256 ofDonated) private pure {
+        pool_.donated -= uint96(current.answers * ofDonated);
+        pool_.fees -= uint96(current.answers * (current.reward - ofDonated));
     }
 
     /// The target after a round with `answers`, and then `silent` ones without: each moves it by an eighth of itself, times how far the answers were off
     /// in parts of those wanted.
     function _adjusted(uint256 target, uint256 answers, uint256 wanted, uint256 silent) private pure returns (uint256) {
-        // The target is below 2^88, and so are all factors; 9^5 is below 2^16.
+        // The target is below 2^88, the answers are at most twice those wanted, and 9^5 is below 2^16.
         unchecked {
-            // More than twice as many were there where fewer are wanted since.
-            if (answers > wanted) target -= (target * Math.min(answers - wanted, wanted)) / wanted / 8;
+            if (answers > wanted) target -= (target * (answers - wanted)) / wanted / 8;
             else target += (target * (wanted - answers)) / wanted / 8;
             uint256 doublings = Math.min(silent / DOUBLING, MAX_DOUBLINGS);
             uint256 rest = silent % DOUBLING;
@@ -289,12 +325,14 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
     }
 
     function _setParameters(SamplingParameters calldata parameters_) private {
-        _bound("answersPerRound", parameters_.answersPerRound, 1, MAX_ANSWERS_PER_ROUND);
-        _bound("feeRatio", parameters_.feeRatio, 1, type(uint32).max);
-        SamplingRewardsStorage storage $ = _storage();
-        $.round.answersPerRound = parameters_.answersPerRound;
-        $.round.baseReward = parameters_.baseReward;
-        $.pool.feeRatio = parameters_.feeRatio;
+        uint256 answersPerRound = parameters_.answersPerRound;
+        _bound("answersPerRound", answersPerRound, 1, MAX_ANSWERS_PER_ROUND);
+        // Or a round could pay out more than there is.
+        _bound("feeRatio", parameters_.feeRatio, 2 * answersPerRound, type(uint32).max);
+        Settings storage settings = _storage().settings;
+        settings.answersPerRound = parameters_.answersPerRound;
+        settings.feeRatio = parameters_.feeRatio;
+        settings.baseReward = parameters_.baseReward;
         emit ParametersChanged(parameters_);
     }
 
@@ -308,12 +346,12 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
 
     /// @inheritdoc ISamplingRewards
     function parameters() external view returns (SamplingParameters memory) {
-        SamplingRewardsStorage storage $ = _storage();
+        Settings storage settings = _storage().settings;
         return
             SamplingParameters({
-                answersPerRound: $.round.answersPerRound,
-                feeRatio: $.pool.feeRatio,
-                baseReward: $.round.baseReward
+                answersPerRound: settings.answersPerRound,
+                feeRatio: settings.feeRatio,
+                baseReward: settings.baseReward
             });
     }
 
@@ -323,15 +361,11 @@ contract SamplingRewards is ISamplingRewards, AccessManagedUpgradeable, UUPSUpgr
     }
 
     /// @inheritdoc ISamplingRewards
-    function pool() external view returns (uint256 available, uint256 nextReward) {
+    function pool() external view returns (uint256 fees, uint256 donated, uint256 nextReward) {
         SamplingRewardsStorage storage $ = _storage();
-        (uint256 ofFees, uint256 ofDonated) = _reward($.pool, $.round.baseReward);
-        return (uint256($.pool.fees) + $.pool.donated, ofFees + ofDonated);
-    }
-
-    /// @inheritdoc ISamplingRewards
-    function donated() external view returns (uint256) {
-        return _storage().pool.donated;
+        Pool memory pool_ = $.pool;
+        _subtract(pool_, $.round, $.settings.ofDonated);
+        return (pool_.fees, pool_.donated, _current().reward);
     }
 
     function _storage() private pure returns (SamplingRewardsStorage storage $) {

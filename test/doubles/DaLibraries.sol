@@ -9,7 +9,7 @@ import {RowTree} from "../../contracts/da/RowTree.sol";
 
 /// Makes the internal functions of the libraries of data availability callable one by one.
 contract DaLibraries {
-    function idOf(Blob calldata blob) external pure returns (bytes32) {
+    function idOf(Blob calldata blob) external view returns (bytes32) {
         return BlobIds.idOf(blob);
     }
 
@@ -20,7 +20,7 @@ contract DaLibraries {
     function verifyChunk(
         bytes32 rowRoot,
         uint256 log2T,
-        uint256 rowSize,
+        uint32 rowSize,
         uint256 row,
         uint256 index,
         bytes calldata chunk,

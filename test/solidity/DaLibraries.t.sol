@@ -47,9 +47,9 @@ contract DaLibrariesTest {
             bool right = (i < rowDepth ? index >> i : row >> (i - rowDepth)) & 1 == 1;
             node = sha256(right ? abi.encodePacked(hex"01", path[i], node) : abi.encodePacked(hex"01", node, path[i]));
         }
-        assert(_libraries.verifyChunk(node, log2T, rowSize, row, index, chunk, path));
+        assert(_libraries.verifyChunk(node, log2T, uint32(rowSize), row, index, chunk, path));
         path[flipped % path.length] ^= bytes32(1 << (flipped >> 248));
-        assert(!_libraries.verifyChunk(node, log2T, rowSize, row, index, chunk, path));
+        assert(!_libraries.verifyChunk(node, log2T, uint32(rowSize), row, index, chunk, path));
     }
 
     function testFuzz_aProofLeadsToItsBatchOnly(

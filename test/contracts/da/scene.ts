@@ -83,7 +83,12 @@ export const sampleQuality = (seed: string, account: string, { blobId, opening }
   qualityOf(seed, account, blobId, opening.row, Buffer.from(opening.data.slice(2), 'hex'))
 
 /** A blob whose chunk is the one that the current round picks. */
-export async function pickedBlob(of: Pick<Scene, 'rewards' | 'epoch'>, shape: Shape, name: string, where: (opened: Opened, seed: string) => boolean = () => true) {
+export async function pickedBlob(
+  of: Pick<Scene, 'rewards' | 'epoch'>,
+  shape: Shape,
+  name: string,
+  where: (opened: Opened, seed: string) => boolean = () => true,
+) {
   const { seed } = await of.rewards.round({ blockTag: 'pending' })
   return openedBlob(of.epoch, shape, name, {
     where: (opened) => pickedChunk(seed, opened.blobId, opened.opening.row, shape.rowSize) === opened.opening.chunk && where(opened, seed),
