@@ -25,13 +25,13 @@ export interface EncodedRows extends RowCommitment {
   release(): void
 }
 
-/** Where things are, and how to see them. */
+/** Where rows and their tree are, and how to see them. */
 export interface Placed {
   shape: RowShape
   /** Bytes of a chunk. */
   chunk: number
   rows: number
-  nodes: number
+  tree: number
   bytes(address: number, length: number): Uint8Array
   release(): void
 }
@@ -41,7 +41,7 @@ const LEAF = Uint8Array.of(0)
 const INNER = Uint8Array.of(1)
 
 export function encodedRows(placed: Placed, commitment: RowCommitment, rlc: Uint8Array): EncodedRows {
-  const { shape, chunk, rows, nodes, bytes } = placed
+  const { shape, chunk, rows, tree, bytes } = placed
   const depth = Math.log2(shape.t)
   let released = false
   const check = (indices: Uint32Array): void => {
@@ -63,7 +63,7 @@ export function encodedRows(placed: Placed, commitment: RowCommitment, rlc: Uint
     const copy = new Uint8Array(indices.length * depth * HASH_BYTES)
     indices.forEach((index, i) => {
       // Each level of nodes follows the one below.
-      let level = nodes
+      let level = tree
       for (let l = 0; l < depth; l++) {
         put(copy, (i * depth + l) * HASH_BYTES, level + ((index >> l) ^ 1) * HASH_BYTES, HASH_BYTES)
         level += (shape.t >> l) * HASH_BYTES

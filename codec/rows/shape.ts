@@ -5,39 +5,25 @@ export interface RowShape {
   rowSize: number
 }
 
+/** A row is made of groups of 32 symbols. */
+export const GROUP_BYTES = 64
+export const HASH_BYTES = 32
+/** A combination of a row's symbols. */
+export const COMBINATION_BYTES = 16
+
 /** The domain has 2^16 positions. */
 const MAX_T = 65_536
 /** Rows that a kernel takes at once. */
 const MIN_K = 4
-const ROW_UNIT = 64
 const MAX_ROW_BYTES = 65_536
 /** All `t` rows are in memory at once. */
 const MAX_CODE_BYTES = 256 * 1024 * 1024
 
-export const HASH_BYTES = 32
-export const COMBINATION_BYTES = 16
-
 const isPowerOfTwo = (value: number): boolean => Number.isSafeInteger(value) && value > 0 && Number.isInteger(Math.log2(value))
 
-/** How rows are placed in the domain of the transform: a transform of `size` at `from` reads the originals, others from `to` on give the parity. */
-export interface Arrangement {
-  size: number
-  from: number
-  to: number
-}
-
-/** Row i is at position i. */
-export const cosets = ({ k }: RowShape): Arrangement => ({ size: k, from: 0, to: k })
-
-/** That of Leopard and rsema1d: parity rows at 0 …, originals behind as many positions as a power of two needs for the parity rows. */
-export function leopard({ k, t }: RowShape): Arrangement {
-  const size = 2 ** Math.ceil(Math.log2(t - k))
-  return { size, from: size, to: 0 }
-}
-
 function checkRows({ rowSize, t }: RowShape): void {
-  if (!Number.isSafeInteger(rowSize) || rowSize < ROW_UNIT || rowSize > MAX_ROW_BYTES || rowSize % ROW_UNIT !== 0)
-    throw new RangeError(`rowSize must be a multiple of ${ROW_UNIT} up to ${MAX_ROW_BYTES} bytes, got ${rowSize}.`)
+  if (!Number.isSafeInteger(rowSize) || rowSize < GROUP_BYTES || rowSize > MAX_ROW_BYTES || rowSize % GROUP_BYTES !== 0)
+    throw new RangeError(`rowSize must be a multiple of ${GROUP_BYTES} up to ${MAX_ROW_BYTES} bytes, got ${rowSize}.`)
   if (t * rowSize > MAX_CODE_BYTES) throw new RangeError(`${t} rows of ${rowSize} bytes are more than ${MAX_CODE_BYTES} bytes.`)
 }
 

@@ -84,12 +84,11 @@ export function toRows(_scratch: usize, combinations: usize, count: u32, rows: u
   }
 }
 
-/** Clears the byte in `valid` of every row whose combination is not the one that `extended`, rows of one group, has at its index. */
-export function compare(_scratch: usize, combinations: usize, extended: usize, indices: usize, count: u32, valid: usize): void {
-  for (let row: u32 = 0; row < count; row++) {
-    const expected = extended + <usize>load<u32>(indices + (<usize>row << 2)) * GROUP
+/** Clears the byte in `valid` of every row whose combination is not the expected one, which is a row of one group. */
+export function compare(_scratch: usize, combinations: usize, expected: usize, count: u32, valid: usize): void {
+  for (let row: u32 = 0; row < count; row++, combinations += COMBINATION, expected += GROUP) {
     let differences: u32 = 0
-    for (let i: usize = 0; i < COMBINATION; i++) differences |= load<u8>(expected + (i >> 1) + (i & 1) * SYMBOLS) ^ load<u8>(combinations + <usize>row * COMBINATION + i)
+    for (let i: usize = 0; i < COMBINATION; i++) differences |= load<u8>(expected + (i >> 1) + (i & 1) * SYMBOLS) ^ load<u8>(combinations + i)
     if (differences !== 0) store<u8>(valid + row, 0)
   }
 }

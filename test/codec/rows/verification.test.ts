@@ -96,6 +96,23 @@ for (const flavour of flavours) {
       expect(error.message).to.contain('do not match their root')
     })
 
+    it('tells blobs apart, more of them in turn than it keeps in mind', async () => {
+      const small: RowShape = { k: 4, t: 16, rowSize: 64 }
+      const third = Uint8Array.of(0, 0, 1, 0)
+      const blobs = await Promise.all([...Array(6).keys()].map((seed) => codec.encode(noise(256, seed), small)))
+      const own = (blob: EncodedRows): [Uint32Array, Uint8Array, Uint8Array] => {
+        const some = Uint32Array.of(3, 9, 12, 15)
+        return [some, blob.rows(some), blob.paths(some)]
+      }
+      const mixed = join(blobs.slice(0, 4).map((blob, i) => blob.row(own(blob)[0][i]!)))
+      for (let round = 0; round < 2; round++) {
+        for (const blob of blobs) expect(await codec.verify(blob, ...own(blob))).to.deep.equal(Uint8Array.of(1, 1, 1, 1))
+        const [some, , paths] = own(blobs[2]!)
+        expect(await codec.verify(blobs[2]!, some, mixed, paths)).to.deep.equal(third)
+      }
+      for (const blob of blobs) blob.release()
+    })
+
     it('accepts no garbage and is none the worse for it', async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(fc.nat(63), { minLength: 1, maxLength: 9 }), fc.integer(), async (some, seed) => {

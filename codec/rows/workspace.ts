@@ -1,0 +1,71 @@
+import { Arena, type Region } from './arena.ts'
+import { type Call, compile, type Flavour, initialize, SCRATCH_BYTES, type SharedMemory } from './kernels.ts'
+import { type Threads, thisThread, WorkerThreads } from './threads.ts'
+
+/** All the memory that a codec may come to use, in pages of 64 KiB: two jobs of the largest blobs at a time. */
+const MEMORY_PAGES = 5120
+const INITIAL_PAGES = 512
+const PAGE_BYTES = 65_536
+const MAX_THREADS = 16
+/** Work over more bytes than this is split over the threads; less is sooner done in one. */
+const WORTH_SPLITTING = 1 << 20
+
+/** The memory of a codec, and the threads that work on it. */
+export class Workspace {
+  readonly #memory: SharedMemory
+  readonly #arena: Arena
+  readonly #threads: Threads
+
+  /** Without threads all is done in this one. */
+  constructor(threads: number, flavour: Flavour) {
+    if (!Number.isSafeInteger(threads) || threads < 0 || threads > MAX_THREADS) throw new RangeError(`Expected 0 to ${MAX_THREADS} threads, got ${threads}.`)
+    this.#memory = new WebAssembly.Memory<SharedArrayBuffer>({ initial: INITIAL_PAGES, maximum: MEMORY_PAGES, shared: true })
+    const shared = { module: compile(flavour), memory: this.#memory }
+    const scratch = initialize(shared)
+    this.#arena = new Arena(this.#memory, scratch + Math.max(1, threads) * SCRATCH_BYTES, MEMORY_PAGES * PAGE_BYTES)
+    this.#threads = threads === 0 ? thisThread(shared, scratch) : new WorkerThreads(shared, scratch, threads)
+  }
+
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, address, length)
+  }
+
+  /** Waits until there is room. */
+  take(bytes: number): Promise<Region> {
+    return this.#arena.take(bytes)
+  }
+
+  give(region: Region): void {
+    this.#arena.give(region)
+  }
+
+  /** Runs a job in memory of its own, which it has until it is done. */
+  async within<T>(bytes: number, run: (address: number) => Promise<T>): Promise<T> {
+    const region = await this.take(bytes)
+    try {
+      return await run(region.address)
+    } finally {
+      this.give(region)
+    }
+  }
+
+  /** How work on so many bytes is split: into ranges of `total` items whose bounds are multiples of `unit`. */
+  slicer(bytes: number): (total: number, unit: number) => [start: number, end: number][] {
+    const parts = bytes > WORTH_SPLITTING ? this.#threads.count : 1
+    return (total, unit) => {
+      const step = Math.ceil(total / unit / parts) * unit
+      return Array.from({ length: Math.ceil(total / step) }, (_, i) => [i * step, Math.min(total, (i + 1) * step)])
+    }
+  }
+
+  /** One phase after the other, the parts of each side by side; all in one go where none has several. */
+  async run(phases: Call[][][]): Promise<void> {
+    if (phases.every((parts) => parts.length <= 1)) await this.#threads.run([phases.flat(2)])
+    else for (const parts of phases) await this.#threads.run(parts)
+  }
+
+  async close(): Promise<void> {
+    this.#arena.close()
+    await this.#threads.close()
+  }
+}
