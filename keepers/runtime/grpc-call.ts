@@ -134,8 +134,10 @@ class GuardedCall extends ServerInterceptingCall {
     super.sendStatus(given)
   }
 
-  #giveUpLater(earlier: NodeJS.Timeout | undefined, what: string): NodeJS.Timeout {
+  /** Not once the call has ended: the answer to a caller that is gone is never taken. */
+  #giveUpLater(earlier: NodeJS.Timeout | undefined, what: string): NodeJS.Timeout | undefined {
     clearTimeout(earlier)
+    if (this.#ended) return undefined
     const { patienceMs } = this.#terms
     return setTimeout(() => this.sendStatus({ code: status.DEADLINE_EXCEEDED, details: `${what} for ${patienceMs} ms` }), patienceMs)
   }

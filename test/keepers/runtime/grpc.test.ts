@@ -160,8 +160,12 @@ describe('the gRPC server of a keeper', () => {
     await serve()
     const call = client.One({ text: 'until gone' }, () => {})
     await eventually('it is under way', async () => (await metric('grpc_calls{'))[0]!.endsWith(' 1'))
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+    const before = timers()
     call.cancel()
     await eventually('the handler knows', () => taken.length === 1)
+    await roundTrips()
+    expect(timers(), 'nothing waits for what it answers').to.be.at.most(before)
     expect(lines).to.deep.equal([])
   })
 
