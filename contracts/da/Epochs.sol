@@ -263,11 +263,13 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint8 log2K,
         uint32 row
     ) internal view returns (address account) {
-        (uint256 members_, uint256 totalWeight) = (record.members, record.totalWeight);
-        (uint256 codes, bool committees) = (record.codes, record.committees);
         uint256 code = RowShares.codeOf(log2K);
-        require((codes >> code) & 1 == 1, InvalidCode(log2K));
-        if (index >= members_ || row >= RowShares.totalRows(code)) return address(0);
+        (uint256 totalWeight, bool committees) = (record.totalWeight, record.committees);
+        {
+            (uint256 members_, uint256 codes) = (record.members, record.codes);
+            require((codes >> code) & 1 == 1, InvalidCode(log2K));
+            if (index >= members_ || row >= RowShares.totalRows(code)) return address(0);
+        }
         bytes32 key = Assignment.keyOf(record.seed, blobId);
         uint256 slot = Assignment.slotOf(key, log2K + 2, row);
         MemberCode.Share memory share = MemberCode.shareOf(
@@ -275,17 +277,34 @@ abstract contract Epochs is IDAEpochs, Signers {
             index % MemberCode.PER_CHUNK,
             code
         );
+        bool isHolder =
+            committees
+                ? _hasSeat(share, slot, key, totalWeight)
+                : _hasSlot(share, slot, RowShares.rowsOf(code, share.weight, totalWeight));
+        return isHolder ? share.account : address(0);
+    }
+
+    /// Whether the share of so many rows has `slot`.
+    function _hasSlot(MemberCode.Share memory share, uint256 slot, uint256 rows) private pure returns (bool) {
+        // 2^17 at most.
         unchecked {
-            // 2^16 rows and 2^96 wei at most.
-            if (committees) {
-                uint256 seat = slot / Assignment.SLOTS_PER_SEAT;
-                if (seat >= Assignment.SEATS) return address(0);
-                uint256 point = Assignment.pointOf(key, seat, totalWeight);
-                return
-                    point >= share.firstWeight && point < share.firstWeight + share.weight ? share.account : address(0);
-            }
-            uint256 end = share.firstSlot + RowShares.rowsOf(code, share.weight, totalWeight);
-            return slot >= share.firstSlot && slot < end ? share.account : address(0);
+            return slot >= share.firstSlot && slot < share.firstSlot + rows;
+        }
+    }
+
+    /// Whether the seat that `slot` is of was drawn by the member.
+    function _hasSeat(
+        MemberCode.Share memory share,
+        uint256 slot,
+        bytes32 key,
+        uint256 totalWeight
+    ) private pure returns (bool) {
+        uint256 seat = slot / Assignment.SLOTS_PER_SEAT;
+        if (seat >= Assignment.SEATS) return false;
+        uint256 point = Assignment.pointOf(key, seat, totalWeight);
+        // 2^97 wei at most.
+        unchecked {
+            return point >= share.firstWeight && point < share.firstWeight + share.weight;
         }
     }
 

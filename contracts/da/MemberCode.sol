@@ -26,12 +26,12 @@ library MemberCode {
         uint256 tail = (uint256(member.id) << 224) | (uint256(member.firstWeight) << 128);
         for (uint256 code = 0; code < 5; ++code) tail |= uint256(uint16(member.firstSlot[code])) << (112 - 16 * code);
         (uint256 x, uint256 y) = (member.key.x, member.key.y);
-        uint256 holder = (uint256(uint160(member.account)) << 96) | member.weight;
+        uint256 weighed = (uint256(uint160(member.account)) << 96) | member.weight;
         assembly ("memory-safe") {
             let word := add(add(chunk, 32), mul(position, SIZE))
             mstore(word, x)
             mstore(add(word, 32), y)
-            mstore(add(word, 64), holder)
+            mstore(add(word, 64), weighed)
             mstore(add(word, 96), tail)
         }
     }
@@ -40,18 +40,18 @@ library MemberCode {
     function get(address pointer, uint256 position) internal view returns (IDAEpochs.Member memory member) {
         uint256 x;
         uint256 y;
-        uint256 holder;
+        uint256 weighed;
         uint256 tail;
         assembly ("memory-safe") {
             let free := mload(0x40)
             extcodecopy(pointer, free, add(DATA, mul(position, SIZE)), SIZE)
             x := mload(free)
             y := mload(add(free, 32))
-            holder := mload(add(free, 64))
+            weighed := mload(add(free, 64))
             tail := mload(add(free, 96))
         }
         (member.key.x, member.key.y) = (x, y);
-        (member.account, member.weight) = (address(uint160(holder >> 96)), uint96(holder));
+        (member.account, member.weight) = (address(uint160(weighed >> 96)), uint96(weighed));
         (member.id, member.firstWeight) = (uint32(tail >> 224), uint96(tail >> 128));
         for (uint256 code = 0; code < 5; ++code) member.firstSlot[code] = uint16(tail >> (112 - 16 * code));
     }

@@ -6,6 +6,7 @@ interface Vm {
     function prank(address sender) external;
     function warp(uint256 time) external;
     function roll(uint256 number) external;
+    function prevrandao(bytes32 value) external;
     function etch(address account, bytes calldata code) external;
     function deal(address account, uint256 balance) external;
     function getNonce(address account) external view returns (uint64);
