@@ -40,6 +40,7 @@ export interface Network {
     kv?: string | undefined
     /** host:port, of gRPC. */
     daDisperser?: string | undefined
+    /** URL of its HTTP. */
     daRetriever?: string | undefined
     [service: string]: unknown
   }

@@ -8,7 +8,7 @@ import { type CertifiedInclusion, type LocatedBlob, type LocateOptions, locateBl
 import type { DaReader } from './reader.ts'
 import type { ChunkPosition } from './wire.ts'
 
-/** Samples unless told: all answered, 2^-40 at most. */
+/** Samples unless told: all answered, a chance of 2^-40 where every row has an owner, and of some 2^-32 where three quarters have. */
 const SAMPLES = 20
 /** Signers asked at once. */
 const LANES = 8
