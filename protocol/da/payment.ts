@@ -7,12 +7,12 @@ import type { Shape } from './codes.ts'
 /** A fee for one blob, due once the blob is in a certified batch; as in contracts/da/IBlobPayments.sol. */
 export interface PaymentPromise {
   payer: string
-  /** Who may redeem it. */
+  /** Whose part of the fee is, whoever redeems the promise. */
   disperser: string
   blobId: string
   /** wei */
   fee: bigint
-  /** Any number below 2^64 that the payer never used before. */
+  /** Any number below 2^64: tells promises apart that are equal otherwise. */
   nonce: bigint
   /** Unix seconds: the last in which it can be redeemed. */
   deadline: number
