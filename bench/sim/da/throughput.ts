@@ -3,7 +3,7 @@ import { epochOf, loadOf, SIGNERS } from './epoch.ts'
 
 const MB = 1e6
 
-/** What one machine does. Links are assumed; the rest is measured (bench/results). */
+/** What one machine does: its links are assumed, its codec does what the benchmark `da` asks of two cores at least. */
 export const MACHINE = {
   /** A signer's link, bytes per second: 1 Gbit/s. */
   signerLink: 125 * MB,
