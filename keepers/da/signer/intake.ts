@@ -73,19 +73,20 @@ export class Intake {
     const indices = this.#rowsOf(place, blobId, blob)
     checkLength(rows, indices.length * blob.rowSize, 'the field rows')
     checkLength(paths, indices.length * SIBLING_SIZE * blob.log2T, 'the field paths')
-    const promise = await promises.accept(payment ? paymentFromWire(payment, blobId) : undefined, blob)
-    const { seed } = place.epoch
+    const accepted = await promises.accept(payment ? paymentFromWire(payment, blobId) : undefined, blob)
     try {
-      if (await store.find(blobId, seed)) return await store.record(promise.record)
+      const { seed } = place.epoch
+      const before = await store.find(blobId, seed)
+      if (before && !before.damaged) return await store.record(accepted)
       const giveBack = store.reserve(fileSize(blob, indices.length))
       try {
         await verifyRows(codec, { blob, rlc, indices, rows, paths })
-        await store.put({ blobId, epoch, seed, member: place.member, blob, rlc, indices, rows, paths }, promise.record)
+        await store.put({ blobId, epoch, seed, member: place.member, blob, rlc, indices, rows, paths }, accepted, before)
       } finally {
         giveBack()
       }
     } finally {
-      promise.done()
+      promises.done(accepted)
     }
   }
 

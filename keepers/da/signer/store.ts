@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Kysely, Selectable, Transaction } from 'kysely'
+import type { Insertable, Kysely, Selectable } from 'kysely'
 import PQueue from 'p-queue'
 import type { Registry } from 'prom-client'
 import { type Blob, blobIdOf } from '../../../protocol/da/blob.ts'
@@ -10,7 +10,7 @@ import type { Log } from '../../runtime/log.ts'
 import { counter, gauge } from '../../runtime/metrics.ts'
 import { BlobFile, type BlobHead, DamagedFile, encodeHead, fileSize } from './blob-file.ts'
 import { Groups } from './groups.ts'
-import type { HoldingTable, Tables } from './schema.ts'
+import type { HoldingTable, PromiseTable, Tables } from './schema.ts'
 
 export type Holding = Selectable<HoldingTable>
 
@@ -22,11 +22,13 @@ export interface StoredRows extends Omit<BlobHead, 'rlc'> {
   paths: Uint8Array
 }
 
+export type PromiseRecord = Insertable<PromiseTable>
+
 interface Staged {
   file: string
   holding: Omit<Holding, 'id' | 'listed'>
-  /** What else is to be recorded in the transaction. */
-  record: (trx: Transaction<Tables>) => Promise<void>
+  /** The promise that pays for it, if it was not free. */
+  promise: PromiseRecord | undefined
 }
 
 export interface BlobStoreOptions {
@@ -80,15 +82,9 @@ export class BlobStore {
     return this.#bytes
   }
 
-  /** The rows of a blob by the epoch's seed, if they are here and whole as far as is known. */
+  /** The rows of a blob by the epoch's seed, perhaps damaged. */
   async find(blobId: string, seed: string): Promise<Holding | undefined> {
-    return this.#options.db
-      .selectFrom('holdings')
-      .selectAll()
-      .where('blob_id', '=', blobId)
-      .where('seed', '=', seed)
-      .where('damaged', '=', false)
-      .executeTakeFirst()
+    return this.#options.db.selectFrom('holdings').selectAll().where('blob_id', '=', blobId).where('seed', '=', seed).executeTakeFirst()
   }
 
   /** All that is here of a blob: one for each epoch it was stored in, newest first. */
@@ -107,56 +103,56 @@ export class BlobStore {
     }
   }
 
-  /** Resolves when the rows are on disk and recorded, together with what `record` writes. @throws DiskFull, and then nothing is stored */
-  async put(rows: StoredRows, record: Staged['record']): Promise<void> {
+  /**
+   * Resolves when the rows are on disk and recorded, together with the promise that pays for them. `damaged`: what is there already and is to be replaced.
+   * @throws DiskFull, and then nothing is stored
+   */
+  async put(rows: StoredRows, promise: PromiseRecord | undefined, damaged: Holding | undefined): Promise<void> {
     const key = `${rows.blobId} ${rows.seed}`
-    const before = this.#underway.get(key)
-    const work = (async () => {
-      await before?.catch(() => {})
-      await this.#write(rows, record)
-    })()
-    this.#underway.set(key, work)
-    try {
-      await work
-    } finally {
-      if (this.#underway.get(key) === work) this.#underway.delete(key)
+    const same = this.#underway.get(key)
+    if (same) {
+      await same
+      return this.record(promise)
     }
+    const work = this.#write(rows, promise, damaged).finally(() => this.#underway.delete(key))
+    this.#underway.set(key, work)
+    return work
   }
 
-  /** Writes only what is to be recorded with rows that are stored already. */
-  async record(record: Staged['record']): Promise<void> {
-    await this.#options.db.transaction().execute(record)
+  /** Records one more promise for rows that are stored already. */
+  async record(promise: PromiseRecord | undefined): Promise<void> {
+    if (promise) await insertPromises(this.#options.db, [promise]).execute()
   }
 
-  async #write({ blobId, epoch, seed, member, blob, rlc, indices, rows, paths }: StoredRows, record: Staged['record']): Promise<void> {
-    const before = (await this.ofBlob(blobId)).find((holding) => holding.seed === seed)
-    if (before && !before.damaged) return this.record(record)
+  async #write(
+    { blobId, epoch, seed, member, blob, rlc, indices, rows, paths }: StoredRows,
+    promise: PromiseRecord | undefined,
+    damaged: Holding | undefined,
+  ): Promise<void> {
     const file = join(await this.#folderOf(epoch), nameOf(blobId, seed))
     const bytes = fileSize(blob, indices.length)
     await writeFileParts(file + TEMPORARY, [encodeHead({ epoch, seed, member, blob, rlc, indices }), rows, paths])
     const holding = { ...recordOf(blobId, epoch, seed, member, blob), rows: indices.length, bytes, damaged: false }
-    await this.#groups.add({ file, holding, record })
-    if (!before) this.#bytes += bytes
+    await this.#groups.add({ file, holding, promise })
+    if (!damaged) this.#bytes += bytes
   }
 
-  /** One sync of the folder and one transaction for all that came together. */
+  /** One sync of the folder and one statement, which is all or nothing, for all that came together. */
   async #commit(staged: Staged[]): Promise<void> {
+    const { db } = this.#options
     for (const { file } of staged) await rename(file + TEMPORARY, file)
     for (const epoch of new Set(staged.map(({ holding }) => holding.epoch))) await syncFolder(await this.#folderOf(epoch))
-    await this.#options.db.transaction().execute(async (trx) => {
-      for (const { holding, record } of staged) {
-        await this.#index(trx, holding)
-        await record(trx)
-      }
-    })
-  }
-
-  async #index(trx: Kysely<Tables>, holding: Staged['holding']): Promise<void> {
-    await trx
-      .insertInto('holdings')
-      .values(holding)
-      .onConflict((on) => on.columns(['blob_id', 'seed']).doUpdateSet(holding))
-      .execute()
+    const holdings = insertHoldings(
+      db,
+      staged.map(({ holding }) => holding),
+    )
+    const promises = new Map(staged.flatMap(({ promise }) => (promise ? [[promise.hash, promise]] : [])))
+    if (promises.size === 0) await holdings.execute()
+    else
+      await insertPromises(
+        db.with('stored', () => holdings.returning('id')),
+        [...promises.values()],
+      ).execute()
   }
 
   /** @throws DamagedFile, which is reported, when the file is gone, cut off or changed */
@@ -228,7 +224,9 @@ export class BlobStore {
       const { epoch, seed, member, blob, indices } = file.head
       const bytes = fileSize(blob, indices.length)
       if (size !== bytes) throw new DamagedFile(`it has ${size} bytes instead of ${bytes}`)
-      await this.#index(this.#options.db, { ...recordOf(blobIdOf(blob), epoch, seed, member, blob), rows: indices.length, bytes, damaged: false })
+      await insertHoldings(this.#options.db, [
+        { ...recordOf(blobIdOf(blob), epoch, seed, member, blob), rows: indices.length, bytes, damaged: false },
+      ]).execute()
       this.#bytes += bytes
       return 1
     } catch (error) {
@@ -239,6 +237,18 @@ export class BlobStore {
     }
   }
 }
+
+const insertHoldings = (db: Kysely<Tables>, holdings: Staged['holding'][]) =>
+  db
+    .insertInto('holdings')
+    .values(holdings)
+    .onConflict((on) => on.columns(['blob_id', 'seed']).doUpdateSet({ damaged: false }))
+
+const insertPromises = (db: Pick<Kysely<Tables>, 'insertInto'>, promises: PromiseRecord[]) =>
+  db
+    .insertInto('promises')
+    .values(promises)
+    .onConflict((on) => on.doNothing())
 
 const nameOf = (blobId: string, seed: string): string => `${blobId.slice(2)}-${seed.slice(2, 18)}${SUFFIX}`
 

@@ -101,7 +101,8 @@ describe('a signer of data availability: what goes wrong', function () {
     await writeFile(`${half}.tmp`, 'less')
     await signer.stop()
 
-    const fresh = await openBackend({ log: signer.runtime.log })
+    const database = await newDataDir()
+    const fresh = await openBackend({ dataDir: database.path, log: signer.runtime.log })
     const recovered = await da.start('signer', {}, fresh)
     expect(await recovered.client.getStatus()).to.include({ blobs, bytes })
     expect((await readdir(join(signer.folder, 'blobs', '1'))).length).to.equal(blobs)
@@ -110,6 +111,7 @@ describe('a signer of data availability: what goes wrong', function () {
     expect(await sign(recovered.client, dispersed)).to.deep.equal(signed)
     await recovered.stop()
     await fresh.close()
+    database.remove()
     signer = await da.start('signer')
   })
 

@@ -22,6 +22,7 @@ import { type DaEpoch, EpochReader } from '../../../sdk/da/epochs.ts'
 import { blobToWire, paymentToWire } from '../../../sdk/da/messages.ts'
 import { connectSigner, type SignerClient, type StoreReply, type StoreRequest } from '../../../sdk/da/wire.ts'
 import { IBonds__factory } from '../../../typechain-types/index.ts'
+import { newDataDir } from '../../support/data-dir.ts'
 import { until } from '../../support/until.ts'
 import { rememberingLog } from '../runtime/quiet.ts'
 
@@ -60,7 +61,8 @@ export async function startDa() {
   const disperser = wallet(DISPERSER)
   const contracts = connectDa({ ...at }, disperser)
   const domain = { chainId: chain.chainId, contract: contracts.address }
-  const backend = await openBackend({ log: rememberingLog().log })
+  const database = await newDataDir()
+  const backend = await openBackend({ dataDir: database.path, log: rememberingLog().log })
   const codec = createRowCodec({ threads: 0 })
   const blsOf = (of: Wallet): BlsKey => deriveBlsKey(getBytes(of.privateKey))
   const running = new Set<RunningSigner>()
@@ -220,6 +222,7 @@ export async function startDa() {
       for (const signer of [...running]) await signer.stop()
       await codec.close()
       await backend.close()
+      database.remove()
       provider.destroy()
       await chain.stop()
       rmSync(folder, { recursive: true, force: true })
