@@ -1,5 +1,6 @@
 import { attestationRows } from './gas/attestation.ts'
 import { computeRows } from './gas/compute.ts'
+import { daRows } from './gas/da.ts'
 import { daMoneyRows } from './gas/da-money.ts'
 import { fineTuningRows } from './gas/fine-tuning.ts'
 import { flowRows } from './gas/flow.ts'
@@ -17,6 +18,7 @@ export async function rows(progress: (what: string) => void): Promise<Row[]> {
     ...(await attestationRows(progress)),
     ...(await computeRows(progress)),
     ...(await fineTuningRows(progress)),
+    ...(await daRows(progress)),
     ...(await daMoneyRows(progress)),
   ]
 }

@@ -74,7 +74,7 @@ abstract contract Certificates is IDACertificates, Epochs {
         if (epoch == head.epoch) {
             count = Count({members: head.members, total: head.totalWeight, missing: 0});
         } else {
-            require(epoch + 1 == head.epoch, EpochClosed(epoch));
+            require(uint256(epoch) + 1 == head.epoch, EpochClosed(epoch));
             startedAt = record.startedAt;
             count = Count({members: record.members, total: record.totalWeight, missing: 0});
         }

@@ -45,7 +45,7 @@ interface IDAEpochs {
     error InvalidEpochLength(uint64 epochLength);
 
     /// @notice Takes `steps` steps (a signer read or written each) towards the next epoch, and begins it if that was all. Anyone. Signers are written 128
-    /// at once, so a call may take up to 127 steps more. What is not complete after a day starts over, as stake may leave that was read then; and where
+    /// at once, so a call may take up to 127 steps more. To read one takes some 12,000 gas, to write one 40,000. What is not complete after a day starts over, as stake may leave that was read then; and where
     /// too few are left of those that were read, none begins. Reverts EpochNotDue, TooFewSigners.
     function advance(uint256 steps) external returns (bool started);
 

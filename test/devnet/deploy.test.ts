@@ -12,6 +12,7 @@ import { type Chain, startChain } from '../../devnet/chain.ts'
 import {
   AccessManager__factory,
   Bonds__factory,
+  DataAvailability__factory,
   Flow__factory,
   PoraMine__factory,
   Roles__factory,
@@ -56,7 +57,13 @@ describe('deploy', () => {
     assert.equal(await mine.flow(), at.Flow)
     assert.equal(await mine.rewards(), at.StorageRewards)
     assert.equal(await Bonds__factory.connect(at.Bonds!, provider).MAX_DELAY(), 180n * 86_400n)
-    for (const contract of [flow, market, rewards, mine]) assert.equal(await contract.authority(), at.AccessManager)
+    const da = DataAvailability__factory.connect(at.DataAvailability!, provider)
+    const { minStake, minSigners, epochLength, retention, answerTime } = profile.da!
+    assert.deepEqual([await da.minStake(), await da.minSigners(), await da.epochLength()], [minStake, minSigners, epochLength])
+    assert.equal(await da.bondDelay(), 4n * epochLength + retention + answerTime + 86_400n)
+    const bondId = await Bonds__factory.connect(at.Bonds!, provider).bondId(signer.address, [at.AvailabilityChallenges!], await da.bondDelay())
+    assert.equal(await da.bondIdOf(signer.address), bondId)
+    for (const contract of [flow, market, rewards, mine, da]) assert.equal(await contract.authority(), at.AccessManager)
 
     await (await market.connect(signer).schedulePrice(7n)).wait()
     await (await flow.connect(signer).pause(60n)).wait()
@@ -64,6 +71,8 @@ describe('deploy', () => {
     await (await mine.connect(signer).setMaxShards(64n)).wait()
     await assert.rejects(mine.connect(wallet(6)).setMaxShards.staticCall(64n), /AccessManagedUnauthorized/)
     await assert.rejects(rewards.connect(wallet(6)).setBaseReward.staticCall(7n), /AccessManagedUnauthorized/)
+    await (await da.connect(signer).setMinSigners(5)).wait()
+    await assert.rejects(da.connect(wallet(6)).setMinSigners.staticCall(5), /AccessManagedUnauthorized/)
     assert.equal(await provider.getTransactionCount(chain.accounts[0]!.address), 0)
   })
 

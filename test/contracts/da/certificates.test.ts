@@ -33,7 +33,7 @@ const kinds = {
       const [, , , signed] = certificate({ ...of, domain }, of.signers, signedFor.root ?? ROOT, signedFor)
       return of.da.certify(root, epoch, absent, { ...signed, counter, y })
     },
-    listing: (of: Six, signers: number[], absent: string, epoch = 1) => {
+    listing: (of: Six, signers: number[], absent: string, epoch = 1n) => {
       const [, , , signed] = certificate(of, of.signers, ROOT, { absent: others(signers) })
       return of.da.certify(ROOT, epoch, absent, signed)
     },
@@ -45,7 +45,7 @@ const kinds = {
       const [, , , list] = signatures({ ...of, domain }, of.signers, signedFor.root ?? ROOT, signedFor)
       return of.da.certifyBySignatures(root, epoch, absent, list)
     },
-    listing: (of: Six, signers: number[], absent: string, epoch = 1) => {
+    listing: (of: Six, signers: number[], absent: string, epoch = 1n) => {
       const [, , , list] = signatures(of, of.signers, ROOT, { absent: others(signers) })
       return of.da.certifyBySignatures(ROOT, epoch, absent, list)
     },
@@ -147,6 +147,7 @@ for (const [name, { certify, replay, listing }] of Object.entries(kinds))
           .withArgs(epoch)
       await closed(0)
       await closed(2)
+      await expect(listing(of, [0, 1, 2, 3, 4, 5], '0x', 2n ** 64n - 1n)).to.be.revertedWithCustomError(da, 'EpochClosed')
       await networkHelpers.time.setNextBlockTimestamp(startedAt + 4 * EPOCH - 1)
       await certify(of, ethers.id('the last of epoch 1'))
       await networkHelpers.time.setNextBlockTimestamp(startedAt + 4 * EPOCH)
