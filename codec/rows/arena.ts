@@ -45,6 +45,7 @@ export class Arena {
     })
   }
 
+  /** A region that was given back already stays so. */
   give(region: Region): void {
     const index = this.#regions.indexOf(region)
     if (index < 0) return

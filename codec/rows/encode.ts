@@ -16,13 +16,12 @@ export async function encode(workspace: Workspace, scheme: Scheme, data: Uint8Ar
     rlc: layout.add(k * COMBINATION_BYTES),
     rlcTree: layout.tree(k),
   }
-  const region = await workspace.take(layout.bytes)
-  const place = (name: keyof typeof at, offset = 0): number => region.address + at[name] + offset
-  const copy = (address: number, length: number): Uint8Array => workspace.bytes(address, length).slice()
-  const chunk = scheme.chunk(shape)
-  try {
-    workspace.bytes(place('rows'), data.length).set(data)
-    workspace.bytes(place('rows', data.length), k * rowSize - data.length).fill(0)
+  return workspace.hold(layout.bytes, async (address, release) => {
+    const place = (name: keyof typeof at, offset = 0): number => address + at[name] + offset
+    const bytes = (from: number, length: number): Uint8Array => workspace.bytes(from, length)
+    const chunk = scheme.chunk(shape)
+    bytes(place('rows'), data.length).set(data)
+    bytes(place('rows', data.length), k * rowSize - data.length).fill(0)
     const { size, from, to } = scheme.arrange(shape)
     const slices = workspace.slicer(t * rowSize)
     await workspace.run([
@@ -41,20 +40,10 @@ export async function encode(workspace: Workspace, scheme: Scheme, data: Uint8Ar
       ]),
       [combinationTree(place('rlc'), k, place('rlcTree'))],
     ])
-  } catch (error) {
-    workspace.give(region)
-    throw error
-  }
-  return encodedRows(
-    {
-      shape,
-      chunk,
-      rows: place('rows'),
-      tree: place('tree'),
-      bytes: (address, length) => workspace.bytes(address, length),
-      release: () => workspace.give(region),
-    },
-    { rowRoot: copy(rootAt(place('tree'), t), HASH_BYTES), rlcRoot: copy(rootAt(place('rlcTree'), k), HASH_BYTES) },
-    copy(place('rlc'), k * COMBINATION_BYTES),
-  )
+    return encodedRows(
+      { shape, chunk, rows: place('rows'), tree: place('tree'), bytes, release },
+      { rowRoot: bytes(rootAt(place('tree'), t), HASH_BYTES).slice(), rlcRoot: bytes(rootAt(place('rlcTree'), k), HASH_BYTES).slice() },
+      bytes(place('rlc'), k * COMBINATION_BYTES).slice(),
+    )
+  })
 }

@@ -21,7 +21,7 @@ export interface EncodedRows extends RowCommitment {
   paths(indices: Uint32Array): Uint8Array
   /** Siblings from a chunk of a row to the root: those in the row first. */
   chunkPath(row: number, chunk: number): Uint8Array
-  /** Gives the memory back; must be called. */
+  /** Gives the memory back; must be called, and may be called again. */
   release(): void
 }
 
@@ -94,8 +94,8 @@ export function encodedRows(placed: Placed, commitment: RowCommitment, rlc: Uint
       return new Uint8Array(Buffer.concat([...siblings, pathsOf(rowIndex(row, shape))]))
     },
     release() {
-      if (!released) placed.release()
       released = true
+      placed.release()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { Arena, type Region } from './arena.ts'
+import { Arena } from './arena.ts'
 import { type Call, compile, type Flavour, initialize, SCRATCH_BYTES, type SharedMemory } from './kernels.ts'
 import { type Threads, thisThread, WorkerThreads } from './threads.ts'
 
@@ -30,23 +30,25 @@ export class Workspace {
     return new Uint8Array(this.#memory.buffer, address, length)
   }
 
-  /** Waits until there is room. */
-  take(bytes: number): Promise<Region> {
-    return this.#arena.take(bytes)
-  }
-
-  give(region: Region): void {
-    this.#arena.give(region)
-  }
-
-  /** Runs a job in memory of its own, which it has until it is done. */
-  async within<T>(bytes: number, run: (address: number) => Promise<T>): Promise<T> {
-    const region = await this.take(bytes)
+  /** Runs a job in memory of its own, for which it may have to wait. It keeps that until it is released; one that fails keeps nothing. */
+  async hold<T>(bytes: number, run: (address: number, release: () => void) => Promise<T>): Promise<T> {
+    const region = await this.#arena.take(bytes)
+    const release = (): void => this.#arena.give(region)
     try {
-      return await run(region.address)
-    } finally {
-      this.give(region)
+      return await run(region.address, release)
+    } catch (error) {
+      release()
+      throw error
     }
+  }
+
+  /** The same for a job that needs its memory no longer than it runs. */
+  within<T>(bytes: number, run: (address: number) => Promise<T>): Promise<T> {
+    return this.hold(bytes, async (address, release) => {
+      const result = await run(address)
+      release()
+      return result
+    })
   }
 
   /** How work on so many bytes is split: into ranges of `total` items whose bounds are multiples of `unit`. */

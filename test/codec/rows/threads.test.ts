@@ -3,6 +3,7 @@ import { Arena } from '../../../codec/rows/arena.ts'
 import { createRowCodec, type RowShape } from '../../../codec/rows/index.ts'
 import { compile, initialize, type Shared } from '../../../codec/rows/kernels.ts'
 import { WorkerThreads } from '../../../codec/rows/threads.ts'
+import { Workspace } from '../../../codec/rows/workspace.ts'
 import { noise } from './naive.ts'
 
 const MIB = 1024 * 1024
@@ -46,24 +47,21 @@ describe('codec: rows in threads', () => {
 
   it('wait for memory until others have released theirs', async () => {
     const codec = createRowCodec({ threads: 1 })
-    const large: RowShape = { k: 16, t: 64, rowSize: 65_536 }
-    const held = []
-    // 4 MiB and somewhat more each.
-    for (let i = 0; i < 60; i++) held.push(await codec.encode(noise(100, i), large))
+    // Somewhat more than 128 MiB each, of which two fit.
+    const large: RowShape = { k: 512, t: 2048, rowSize: 65_536 }
+    const [first, second] = await Promise.all([codec.encode(noise(100), large), codec.encode(noise(101), large)])
     let done = false
-    const waiting = [...Array(20).keys()].map((i) => codec.encode(noise(100, i), large))
-    const last = waiting.at(-1)!.then((rows) => {
+    const third = codec.encode(noise(102), large).then((rows) => {
       done = true
-      rows.release()
+      return rows
     })
-    const first = await waiting[0]!
+    const small = codec.encode(noise(9), { k: 4, t: 16, rowSize: 64 })
+    expect(first.row(0)).to.not.deep.equal(second.row(0))
     expect(done).to.equal(false)
     first.release()
-    // Released twice, it is given back once.
-    first.release()
-    for (const rows of held) rows.release()
-    for (const rows of waiting.slice(1, -1)) (await rows).release()
-    await last
+    ;(await third).release()
+    ;(await small).release()
+    second.release()
     await codec.close()
   })
 
@@ -118,6 +116,20 @@ describe('codec: threads', () => {
   })
 })
 
+describe('codec: workspace', () => {
+  it('has the memory of a job back once that is done, failed or released', async () => {
+    const workspace = new Workspace(0, 'simd')
+    const most = 300 * MIB
+    await workspace.within(most, async () => {})
+    expect((await failure(workspace.within(most, () => Promise.reject(new Error('broken'))))).message).to.equal('broken')
+    expect((await failure(workspace.hold(most, () => Promise.reject(new Error('broken'))))).message).to.equal('broken')
+    const release = await workspace.hold(most, async (_address, release) => release)
+    const next = workspace.within(most, async () => 'ran')
+    release()
+    expect(await next).to.equal('ran')
+  })
+})
+
 describe('codec: arena', () => {
   it('gives out regions that do not overlap, the lowest that fits', async () => {
     const arena = new Arena(memoryOf(1), 1000, 3 * MIB)
@@ -126,6 +138,14 @@ describe('codec: arena', () => {
     arena.give(b)
     expect((await arena.take(MIB / 2)).address).to.equal(1128)
     expect((await arena.take(MIB)).address).to.equal(1128 + MIB + 64)
+  })
+
+  it('takes a region back once', async () => {
+    const arena = new Arena(memoryOf(1), 0, MIB)
+    const [first, second] = [await arena.take(64), await arena.take(64)]
+    arena.give(first)
+    arena.give(first)
+    expect([(await arena.take(64)).address, (await arena.take(64)).address]).to.deep.equal([first.address, second.address + 64])
   })
 
   it('has its memory grow as far as regions reach', async () => {
@@ -146,7 +166,6 @@ describe('codec: arena', () => {
       arena.give(region)
     })
     const small = arena.take(64).then(() => order.push('small'))
-    arena.give(first)
     arena.give(first)
     await Promise.all([large, small])
     expect(order).to.deep.equal(['large', 'small'])

@@ -72,6 +72,13 @@ for (const flavour of flavours) {
       expect(await codec.verify({ ...of, shape: narrow }, indices, rows.subarray(0, 5 * 640), paths)).to.deep.equal(none)
     })
 
+    it('accepts rows of a blob for which others were claimed before', async () => {
+      const fresh = createCodec({ threads: 0, flavour })
+      await fresh.verify({ ...of, rowRoot: flipped(of.rowRoot, 77) }, indices, rows, paths)
+      await fresh.verify({ ...of, shape: { ...shape, rowSize: 640 } }, indices, rows.subarray(0, 5 * 640), paths)
+      expect(await fresh.verify(of, indices, rows, paths)).to.deep.equal(new Uint8Array(5).fill(1))
+    })
+
     it('rejects a row that is in the tree but not of the code', async () => {
       const forged = of.rows(everyIndex)
       forged[33 * shape.rowSize + 500]! ^= 8
