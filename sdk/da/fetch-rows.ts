@@ -13,6 +13,8 @@ const MAX_ACTIVE = 2 * LANES
 /** Milliseconds without a portion after which others are asked for other rows in place of those still to come, and after which it is given up. */
 const STALLED = 500
 const GIVEN_UP = 10_000
+/** Milliseconds between looks at whether a signer is silent. By looks, not by the clock: while this process itself stands still, nobody else is slow. */
+const LOOK = 100
 /** Milliseconds that all rows of a signer may take. */
 const TIMEOUT = 300_000
 
@@ -119,22 +121,23 @@ class RowFetch {
   async #fetch(piece: Piece): Promise<void> {
     const active: Active = { piece, missing: new Set(piece.rows), waiting: true, stalled: false, controller: new AbortController() }
     this.#active.add(active)
-    const stall = setTimeout(() => {
-      // What came while this thread was busy is read first.
-      setImmediate(() => {
-        active.stalled = active.waiting
+    let silent = 0
+    const watch = setInterval(() => {
+      if (!active.waiting) return
+      silent += LOOK
+      if (silent === STALLED) {
+        active.stalled = true
         this.#schedule()
-      })
-    }, STALLED)
-    const giveUp = setTimeout(() => active.controller.abort(new PerigeeError('TIMEOUT', `nothing came for ${GIVEN_UP / 1000} s`)), GIVEN_UP)
+      }
+      if (silent === GIVEN_UP) active.controller.abort(new PerigeeError('TIMEOUT', `nothing came for ${GIVEN_UP / 1000} s`))
+    }, LOOK)
     try {
       const request = { blobId: getBytes(this.#located.blobId), rows: [...piece.rows] }
       for await (const portion of piece.client.getRows(request, { timeout: TIMEOUT, signal: active.controller.signal })) {
         active.waiting = active.stalled = false
         await this.#take(active, portion)
         active.waiting = true
-        stall.refresh()
-        giveUp.refresh()
+        silent = 0
         if (this.#count === this.#k) return
       }
       if (active.missing.size > 0)
@@ -142,8 +145,7 @@ class RowFetch {
     } catch (error) {
       this.#fail(piece, error)
     } finally {
-      clearTimeout(stall)
-      clearTimeout(giveUp)
+      clearInterval(watch)
       this.#active.delete(active)
       this.#schedule()
     }

@@ -56,16 +56,14 @@ const MAX_INCLUSIONS = 4
  */
 export async function locateBlob(reader: DaReader, blobId: string, { epoch, signal }: LocateOptions = {}): Promise<LocatedBlob> {
   if (!/^0x[0-9a-f]{64}$/.test(blobId)) throw new PerigeeError('USAGE', `not a blob id: ${blobId}`, { wayOut: 'It is 0x and 64 lower-case hex digits.' })
-  const search: Search = { reader, blobId, signal, faults: [], asked: 0, unknown: 0, uncertified: false }
+  const search: Search = { reader, blobId, signal, faults: [], asked: 0, unknown: 0, uncertified: false, forgotten: false }
   const seen = new Set<number>()
   for await (const members of memberLists(reader, epoch)) {
     const fresh = shuffled(members.filter(({ id }) => !seen.has(id)))
     for (const { id } of fresh) seen.add(id)
     const found = await firstOf(fresh, (member) => ask(search, member))
     signal?.throwIfAborted()
-    if (!found) continue
-    const { certificate, ...described } = found
-    return { blobId, ...described, certificate, epoch: await reader.epochs.epoch(certificate.epoch), faults: search.faults }
+    if (found) return { blobId, ...found, faults: search.faults }
   }
   throw notLocated(search)
 }
@@ -79,6 +77,8 @@ interface Search {
   /** How many said that they hold nothing of it. */
   unknown: number
   uncertified: boolean
+  /** Whether there is a certificate of an epoch that the contract knows no more. */
+  forgotten: boolean
 }
 
 async function* memberLists({ epochs }: DaReader, hint: number | undefined): AsyncGenerator<EpochMember[]> {
@@ -116,7 +116,7 @@ async function firstOf<Item, Result>(items: Item[], look: (item: Item) => Promis
   return found
 }
 
-async function ask(search: Search, member: EpochMember): Promise<Pick<LocatedBlob, 'blob' | 'rlc' | 'certificate'> | undefined> {
+async function ask(search: Search, member: EpochMember): Promise<Pick<LocatedBlob, 'blob' | 'rlc' | 'certificate' | 'epoch'> | undefined> {
   const { reader, blobId, signal, faults } = search
   search.asked++
   const url = await reader.epochs.urlOf(member)
@@ -133,7 +133,9 @@ async function ask(search: Search, member: EpochMember): Promise<Pick<LocatedBlo
   }
   for (const inclusion of described.inclusions) {
     const certificate = await certificateOf(reader, inclusion.batchRoot)
-    if (certificate) return { blob: described.blob, rlc: described.rlc, certificate: { ...inclusion, ...certificate } }
+    const epoch = certificate && (await known(reader.epochs.epoch(certificate.epoch)))
+    if (epoch) return { blob: described.blob, rlc: described.rlc, certificate: { ...inclusion, ...certificate }, epoch }
+    if (certificate) search.forgotten = true
   }
   search.uncertified = true
   return undefined
@@ -151,7 +153,11 @@ function checkDescription(blobId: string, description: BlobDescription): Describ
   if (blobIdOf(blob) !== blobId) throw lie(`it describes another blob, ${blobIdOf(blob)}`)
   const { rlc } = description
   if (rlc.length !== 16 * 2 ** blob.log2K || hexlify(rlcRootOf(rlc)) !== blob.rlcRoot) throw lie('its linear combinations are not those that the id commits to')
-  const inclusions = description.inclusions.slice(-MAX_INCLUSIONS).map((wire) => formed(() => inclusionFromWire(wire)))
+  // The newest first: for those before, rows need not be held any more.
+  const inclusions = description.inclusions
+    .slice(-MAX_INCLUSIONS)
+    .map((wire) => formed(() => inclusionFromWire(wire)))
+    .toSorted((a, b) => b.epoch - a.epoch)
   const elsewhere = inclusions.find(({ batchRoot, index, proof }) => !verifyInclusion(batchRoot, blobId, index, proof))
   if (elsewhere) throw lie(`the batch ${elsewhere.batchRoot} does not have the blob at ${elsewhere.index}`)
   // A copy: the view would keep the whole message.
@@ -204,13 +210,17 @@ export function shuffled<T>(items: T[]): T[] {
 
 export const describeFault = ({ account, url, reason, lied }: SignerFault): string => `${url || account} ${lied ? 'LIED' : 'was no help'}: ${reason}`
 
-function notLocated({ blobId, asked, unknown, uncertified, faults }: Search): PerigeeError {
+const ANCHORED = 'If it was anchored in storage, it is still there (--from-storage).'
+
+function notLocated({ blobId, asked, unknown, uncertified, forgotten, faults }: Search): PerigeeError {
   const details = faults.map(describeFault)
+  if (forgotten)
+    return new PerigeeError('NOT_FOUND', `the certificate of the blob ${blobId} is so old that nobody need hold it any more`, { details, wayOut: ANCHORED })
   if (uncertified)
     return new PerigeeError('NOT_FOUND', `the blob ${blobId} has no certificate`, { details, wayOut: 'If it was put just now, wait for its certificate.' })
   if (unknown === 0) return new PerigeeError('NETWORK', `none of ${asked} signers tells whether it has the blob ${blobId}`, { details })
   return new PerigeeError('NOT_FOUND', `nobody has the blob ${blobId}: ${unknown} of ${asked} signers say so`, {
     details,
-    wayOut: 'Is the id right? Blobs are kept for the time of retention only; one that was anchored is still in storage (--from-storage).',
+    wayOut: `Is the id right? Blobs are kept for the time of retention only. ${ANCHORED}`,
   })
 }

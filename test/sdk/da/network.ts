@@ -13,7 +13,15 @@ import { CHUNK_SIZE, chunkLength } from '../../../protocol/da/row-path.ts'
 import { connectDa } from '../../../sdk/da/contracts.ts'
 import { blobToWire, inclusionToWire } from '../../../sdk/da/messages.ts'
 import { type DaReader, openDaReader } from '../../../sdk/da/reader.ts'
-import { type BlobDescription, type Chunks, type GetChunksRequest, type GetRowsRequest, type Rows, SignerService } from '../../../sdk/da/wire.ts'
+import {
+  type BlobDescription,
+  type Chunks,
+  type GetChunksRequest,
+  type GetRowsRequest,
+  type Rows,
+  SignerService,
+  type WireInclusion,
+} from '../../../sdk/da/wire.ts'
 import { certificate, deployDa, registerMany, type TestSigner } from '../../contracts/da/deploy.ts'
 import { rememberingLog } from '../../keepers/runtime/quiet.ts'
 
@@ -24,6 +32,7 @@ export interface Published {
   data: Uint8Array
   encoded: EncodedRows
   epoch: number
+  inclusion: WireInclusion
 }
 
 /** How a signer differs from an honest one; each takes what the honest one would answer. */
@@ -112,6 +121,8 @@ export class RowServer {
 export interface PublishOptions {
   epoch?: number
   certified?: boolean
+  /** Members that do not sign. */
+  absent?: number[]
   /** What its header says. */
   length?: number
   /** Makes of a right encoding what is published instead. */
@@ -141,7 +152,10 @@ export async function startDa(ethers: HardhatEthers) {
   const published: Published[] = []
 
   /** Gives a blob's rows to those who must hold them, and has it certified unless told otherwise. */
-  async function publish(data: Uint8Array, { epoch = 2, certified = true, length = data.length, forge = honest }: PublishOptions = {}): Promise<Published> {
+  async function publish(
+    data: Uint8Array,
+    { epoch = 2, certified = true, absent = [], length = data.length, forge = honest }: PublishOptions = {},
+  ): Promise<Published> {
     const members = await reader.epochs.epoch(epoch)
     const shape = shapeFor(data.length, members.codes)
     const encoded = forge(await reader.codec.encode(data, shape))
@@ -150,7 +164,7 @@ export async function startDa(ethers: HardhatEthers) {
     // Every batch is another one, also for a blob that was published before.
     const others = [ethers.id(`before ${published.length}`), ethers.id(`behind ${published.length}`)]
     const tree = batchTree([others[0]!, blobId, others[1]!])
-    if (certified) await of.da.certify(...certificate(of, signers.slice(0, members.members.length), tree.root, { epoch }))
+    if (certified) await of.da.certify(...certificate(of, signers.slice(0, members.members.length), tree.root, { epoch, absent }))
     const assignment = createAssignment(members, blobId, blob.log2K)
     const description: BlobDescription = {
       blobId: getBytes(blobId),
@@ -160,7 +174,7 @@ export async function startDa(ethers: HardhatEthers) {
       cursor: 1,
     }
     for (const member of members.members) serverOf(member.account).hold(description, assignment.rowsOf(member.index), encoded)
-    published.push({ blobId, blob, data, encoded, epoch })
+    published.push({ blobId, blob, data, encoded, epoch, inclusion: description.inclusions[0]! })
     return published.at(-1)!
   }
   const serverOf = (account: string): RowServer => servers[signers.findIndex(({ wallet }) => wallet.address === account)]!

@@ -164,6 +164,13 @@ describe('Retrieving a blob', function () {
     })
   }
 
+  it('of several certificates the newest counts', async () => {
+    const [old, newer] = [await da.publish(data(30_000), { epoch: 1 }), await da.publish(data(30_000), { epoch: 2 })]
+    assert.equal(old.blobId, newer.blobId)
+    everyone({ describe: (description) => ({ ...description, inclusions: [newer.inclusion, old.inclusion] }) })
+    assert.equal((await retrieved(old)).certificate.epoch, 2)
+  })
+
   it('a blob without certificate is not there yet', async () => {
     const { blobId } = await da.publish(data(100), { certified: false })
     await fails(blobId, 'NOT_FOUND', /has no certificate/)
