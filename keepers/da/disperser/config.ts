@@ -48,6 +48,7 @@ export const schema = z.object({
   signMs: z.int().min(100).default(10_000).describe('how long signers may take to sign a batch, in ms'),
   attempts: z.int().min(1).default(10).describe('tries to have a blob stored and signed before it fails for good'),
   retryMs: z.int().min(1).default(1000).describe('wait before the second try, in ms; doubles each time, up to half a minute'),
+  stuckMs: z.int().min(1000).default(60_000).describe('a transaction that is not mined for this long is sent again and pays more, in ms'),
   redeemMs: z.int().min(50).default(10_000).describe('how often promises of payment are redeemed, in ms'),
   upkeepMs: z.int().min(50).default(2000).describe('how often epochs, balance and files are looked after, in ms'),
   keepSeconds: z.int().min(0).default(3600).describe('how long the bytes of a blob are kept after it is final'),

@@ -30,10 +30,11 @@ export class Unacceptable extends Error {
 
 const percent = (part: bigint, total: bigint): string => `${Number((part * 1000n) / total) / 10} %`
 
-/** What is wrong when answers of less than two thirds came, with the reasons that signers gave. */
-export function shortfall(verb: string, weight: bigint, total: bigint, { failures }: Pick<Gathered<unknown>, 'failures'>): NotEnough {
+/** What is wrong when members of more than a third of the weight did not do it (`verb`), with the reasons that they gave. */
+export function shortfall(verb: 'stored' | 'signed', total: bigint, { failures }: Pick<Gathered<unknown>, 'failures'>): NotEnough {
   const all = [...failures.values()]
+  const weightOf = (some: typeof all) => some.reduce((sum, { weight }) => sum + weight, 0n)
   const said = all.map(({ account, reason }) => `${account}: ${reason}`)
-  const refusing = all.reduce((sum, failure) => (failure.kind === 'refused' ? sum + failure.weight : sum), 0n)
-  return new NotEnough(`${verb} by ${percent(weight, total)} of the weight, and two thirds are needed: ${said.join('; ')}`, 3n * refusing > total)
+  const refusing = weightOf(all.filter(({ kind }) => kind === 'refused'))
+  return new NotEnough(`not ${verb} by ${percent(weightOf(all), total)} of the weight, where two thirds are needed: ${said.join('; ')}`, 3n * refusing > total)
 }

@@ -90,8 +90,9 @@ export async function gather<T, M extends Asked>(options: GatherOptions<T, M>): 
     signal.removeEventListener('abort', stop)
     noLonger.abort(new Error('it is not waited for any longer'))
   }
+  const couldBeEnough = isEnoughWeight(possible, totalWeight)
   for (const { index, account, weight } of members) {
-    if (!answers.has(index) && !failures.has(index)) failures.set(index, { account, weight, reason: 'no answer in time', kind: 'late' })
+    if (couldBeEnough && !answers.has(index) && !failures.has(index)) failures.set(index, { account, weight, reason: 'no answer in time', kind: 'late' })
   }
   return { answers, failures }
 }

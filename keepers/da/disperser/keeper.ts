@@ -30,7 +30,7 @@ import { SignerLinks } from './signer-links.ts'
 import { Signing } from './signing.ts'
 import { Statuses } from './status.ts'
 import { tidy } from './tidy.ts'
-import { startUpkeep } from './upkeep.ts'
+import { upkeep } from './upkeep.ts'
 
 /** A blob, and what a message has beside it. */
 const MAX_MESSAGE_BYTES = MAX_BLOB_BYTES + 1_048_576
@@ -50,7 +50,7 @@ export const disperser = defineKeeper({
     const paymentsContract = IBlobPayments__factory.connect(config.payments, chain.provider)
     const challenges = IAvailabilityChallenges__factory.connect(config.challenges, chain.provider)
     const interfaces = [contracts.certificates.interface, contracts.epochs.interface, paymentsContract.interface]
-    const sender = await runtime.sender({ chain, wallet, database: db, interfaces, expected: ['EpochNotDue', 'AlreadyCertified'] })
+    const sender = await runtime.sender({ chain, wallet, database: db, interfaces, expected: ['EpochNotDue', 'AlreadyCertified'], stuckMs: config.stuckMs })
     const files = await BlobFiles.open(join(config.dataDir, 'blobs'))
     const codec = createRowCodec({ threads: config.codecThreads })
     runtime.onClose(() => codec.close())
@@ -128,22 +128,19 @@ export const disperser = defineKeeper({
       encoded_bytes: pipeline.encodedBytes,
     }))
     const redemptions = new Redemptions({ contract: paymentsContract, address: config.payments, sender, batches, metrics, log })
-    const rounds = {
-      epoch: {
-        everyMs: config.upkeepMs,
-        async run(signal: AbortSignal) {
+    const lookAfter = upkeep(
+      {
+        async epoch(signal) {
           await startDueEpoch({ epochs: contracts.epochs, address, chain, sender, log }, signal)
           trouble = await epochs.current().then(() => undefined, reasonOf)
         },
+        purse: async () => config.sponsor && purse.refresh(),
+        certificates: () => certifier.resume(),
+        disk: (signal) => tidy({ ...config, files, requests, finalBlock: () => position() - config.finalityBlocks }, signal),
       },
-      purse: { everyMs: config.upkeepMs, run: async () => (config.sponsor ? purse.refresh() : undefined) },
-      certificates: { everyMs: config.upkeepMs, run: () => certifier.resume() },
-      redeem: { everyMs: config.redeemMs, run: (signal: AbortSignal) => redemptions.round(signal) },
-      tidy: {
-        everyMs: config.upkeepMs,
-        run: (signal: AbortSignal) => tidy({ ...config, files, requests, finalBlock: () => position() - config.finalityBlocks }, signal),
-      },
-    }
+      log,
+    )
+    const redeem = upkeep({ promises: (signal) => redemptions.round(signal) }, log)
 
     return {
       async start() {
@@ -162,17 +159,18 @@ export const disperser = defineKeeper({
           apply: (trx, range) => certificates.apply(trx, range),
           rollback: (trx, toBlock) => certificates.rollback(trx, toBlock),
         })
-        trouble = await epochs.current().then(() => undefined, reasonOf)
-        if (config.sponsor)
-          await purse.refresh().catch((error) => log.error({ reason: reasonOf(error) }, 'the balance that pays for blobs could not be filled up: trying again'))
         for (const task of await requests.open()) {
           admission.resume(task.length)
           pipeline.add(task)
         }
-        await certifier.resume()
+        await lookAfter(signal)
         await http.listen()
         await grpc.listen()
-        await startUpkeep(await runtime.queue('upkeep', { attempts: 1, graceMs: 2000 }), rounds)
+        for (const [name, everyMs, run] of [['upkeep', config.upkeepMs, lookAfter] as const, ['redemptions', config.redeemMs, redeem] as const]) {
+          const queue = await runtime.queue<null>(name, { attempts: 1, graceMs: 2000 })
+          await queue.process(({ signal }) => run(signal))
+          await queue.every(name, everyMs, null)
+        }
       },
       async stop() {
         await grpc.close()

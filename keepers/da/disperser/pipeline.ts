@@ -211,7 +211,7 @@ export class Pipeline {
     })
     this.#options.metrics.failures('store', result)
     const weight = weightOf(result.answers.keys(), epoch)
-    if (!isEnoughWeight(weight, epoch.totalWeight)) throw shortfall('stored', weight, epoch.totalWeight, result)
+    if (!isEnoughWeight(weight, epoch.totalWeight)) throw shortfall('stored', epoch.totalWeight, result)
     return result
   }
 
@@ -222,10 +222,10 @@ export class Pipeline {
     const waits = error instanceof PerigeeError && (error.code === 'NETWORK' || error.code === 'NOT_FOUND')
     const hopeless = error instanceof Unacceptable || (!waits && task.attempts + 1 >= config.attempts)
     const end = error instanceof Unacceptable || (error instanceof NotEnough && error.refused) ? 'refused' : 'unsigned'
-    log[hopeless ? 'error' : 'warn'](
-      { request: task.id, reason, attempt: task.attempts + 1 },
-      hopeless ? 'a blob was given up' : 'a blob was not certified: trying again',
-    )
+    const facts = { request: task.id, reason, attempt: task.attempts + 1 }
+    if (error instanceof Unacceptable) log.info(facts, 'a blob was refused')
+    else if (hopeless) log.error(facts, 'a blob was given up')
+    else log.warn(facts, 'a blob was not certified: trying again')
     try {
       if (!waits) await requests.failed(task.id, reason, hopeless ? end : 'open')
     } catch (problem) {

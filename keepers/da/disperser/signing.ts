@@ -72,7 +72,7 @@ export class Signing {
     })
     metrics.failures('sign', result)
     const weight = weightOf(result.answers.keys(), epoch)
-    if (!isEnoughWeight(weight, epoch.totalWeight)) throw shortfall('signed', weight, epoch.totalWeight, result)
+    if (!isEnoughWeight(weight, epoch.totalWeight)) throw shortfall('signed', epoch.totalWeight, result)
     return new Map(result.answers)
   }
 
@@ -89,7 +89,7 @@ export class Signing {
     }
     this.#options.metrics.failures('sign', { failures })
     const weight = weightOf(valid.keys(), epoch)
-    if (!isEnoughWeight(weight, epoch.totalWeight)) throw shortfall('signed', weight, epoch.totalWeight, { failures })
+    if (!isEnoughWeight(weight, epoch.totalWeight)) throw shortfall('signed', epoch.totalWeight, { failures })
     return valid
   }
 

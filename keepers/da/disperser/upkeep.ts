@@ -1,25 +1,24 @@
-import type { Queue } from '../../runtime/queue.ts'
+import { reasonOf } from '../../../sdk/errors.ts'
+import type { Log } from '../../runtime/log.ts'
 
-/** Periodic work: runs until done or told to stop, and is harmless to repeat. */
-export interface Round {
-  everyMs: number
-  run(signal: AbortSignal): Promise<void>
-}
+/** Something to look after from time to time: runs until done or told to stop, and is harmless to repeat. */
+export type Step = (signal: AbortSignal) => Promise<unknown>
 
-/** Schedules rounds through the queue, so that they are seen, counted and retried like other jobs. One round never overlaps itself. */
-export async function startUpkeep(queue: Queue<{ round: string }>, rounds: Record<string, Round>): Promise<void> {
-  const running = new Set<string>()
-  for (const [name, { everyMs }] of Object.entries(rounds)) await queue.every(name, everyMs, { round: name })
-  await queue.process(
-    async ({ data: { round }, signal }) => {
-      if (running.has(round)) return
-      running.add(round)
+/** Runs the steps one after the other; one that fails is logged, once as long as the reason is the same, and does not keep the others from running. */
+export function upkeep(steps: Readonly<Record<string, Step>>, log: Log): Step {
+  const troubles = new Map<string, string>()
+  return async (signal) => {
+    for (const [name, step] of Object.entries(steps)) {
+      signal.throwIfAborted()
       try {
-        await rounds[round]?.run(signal)
-      } finally {
-        running.delete(round)
+        await step(signal)
+        troubles.delete(name)
+      } catch (error) {
+        if (signal.aborted) throw error
+        const reason = reasonOf(error)
+        if (troubles.get(name) !== reason) log.warn({ err: error, step: name }, 'a part of the upkeep failed: trying again')
+        troubles.set(name, reason)
       }
-    },
-    { concurrency: Object.keys(rounds).length },
-  )
+    }
+  }
 }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Client, credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { Wallet } from 'ethers'
+import { getBytes, hexlify, Wallet } from 'ethers'
+import { createRowCodec } from '../../../codec/rows/index.ts'
 import { deploy, openBook } from '../../../deploy/deploy.ts'
 import { connect } from '../../../deploy/networks.ts'
 import { PROFILES } from '../../../deploy/profiles.ts'
@@ -12,7 +13,12 @@ import { disperser } from '../../../keepers/da/disperser/keeper.ts'
 import { daSigner } from '../../../keepers/da/signer/keeper.ts'
 import { type Backend, createRuntime, type Keeper, openBackend, type Runtime } from '../../../keepers/runtime/keeper.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
+import { blobIdOf, blobOf } from '../../../protocol/da/blob.ts'
+import { shapeFor } from '../../../protocol/da/codes.ts'
+import { type PaymentPromise, PROMISE_TYPES, paymentDomain } from '../../../protocol/da/payment.ts'
 import { connectDa } from '../../../sdk/da/contracts.ts'
+import { EpochReader } from '../../../sdk/da/epochs.ts'
+import type { Payment } from '../../../sdk/da/messages.ts'
 import { connectDisperser, type DispersalState, type DispersalStatus } from '../../../sdk/da/wire.ts'
 import { until } from '../../support/until.ts'
 
@@ -74,6 +80,7 @@ export async function startNetwork() {
   const at = await deploy({ signer: wallet(1), profile, book: await openBook(wallet(1), join(folder, 'deployments')) })
   const contracts = connectDa(at, provider)
   const backend = await openBackend({ log })
+  const dispersers = new Set<RunningDisperser>()
   const signers = new Map<number, Running>()
   const ports = new Map<number, number>()
 
@@ -90,7 +97,7 @@ export async function startNetwork() {
 
   async function startSigner(i: number, more: object = {}) {
     const runtime = createRuntime({ name: `da/signer/${i}`, backend, log: log.child({ signer: i }) })
-    const config = { ...common(SIGNERS[i]!, `signer-${i}`), bonds: at.Bonds!, port: ports.get(i) ?? 0, codecThreads: 0, checkMs: 100, ...more }
+    const config = { ...common(SIGNERS[i]!, `signer-${i}`), bonds: at.Bonds!, port: ports.get(i) ?? 0, codecThreads: 0, checkMs: 500, ...more }
     const keeper = await daSigner.create(daSigner.schema.parse(config), runtime)
     await keeper.start()
     ports.set(i, Number(keeper.url!.split(':')[1]))
@@ -112,8 +119,9 @@ export async function startNetwork() {
     batchMs: 20,
     graceMs: 200,
     retryMs: 100,
-    upkeepMs: 100,
-    redeemMs: 100,
+    stuckMs: 1000,
+    upkeepMs: 400,
+    redeemMs: 400,
     ...more,
   })
 
@@ -123,16 +131,20 @@ export async function startNetwork() {
     const keeper = await disperser.create(disperser.schema.parse(disperserConfig(name, more)), runtime)
     await keeper.start()
     const clients = connected(keeper.url!)
-    return {
+    const running: RunningDisperser = {
       ...clients,
       runtime,
       keeper,
       async stop() {
+        if (!dispersers.delete(running)) return
         clients.close()
         await keeper.stop()
         await runtime.close()
       },
     }
+    dispersers.add(running)
+    await until(async () => ((await keeper.ready()) === undefined ? true : undefined), 'a disperser that is ready')
+    return running
   }
 
   for (const i of SIGNERS.keys()) await startSigner(i)
@@ -145,8 +157,15 @@ export async function startNetwork() {
     wallet,
     contracts,
     addresses: at,
+    /** Where signer `i` serves, or served. */
+    portOf: (i: number) => ports.get(i)!,
+    accountOf: (i: number) => chain.accounts[SIGNERS[i]!]!.address,
     startSigner,
-    stopSigner,
+    /** Has these signers run and no others. */
+    async run(...wanted: number[]) {
+      for (const i of [...signers.keys()]) if (!wanted.includes(i)) await stopSigner(i)
+      for (const i of wanted) if (!signers.has(i)) await startSigner(i)
+    },
     startDisperser,
     disperserConfig,
     /** Time passes, and a block says so. */
@@ -157,6 +176,7 @@ export async function startNetwork() {
     mine: (blocks: number) => chain.request('hardhat_mine', [`0x${blocks.toString(16)}`]),
     certificates: async () => contracts.certificates.queryFilter(contracts.certificates.filters.BatchCertified()),
     async stop() {
+      for (const running of [...dispersers]) await running.stop()
       for (const i of [...signers.keys()]) await stopSigner(i)
       await backend.close()
       provider.destroy()
@@ -166,6 +186,27 @@ export async function startNetwork() {
   }
 }
 export type DaNetwork = Awaited<ReturnType<typeof startNetwork>>
+
+/** What a payer promises for a blob: the price, or something else. */
+export async function promiseFor(
+  { contracts, provider, wallet }: DaNetwork,
+  data: Uint8Array,
+  payer: Wallet,
+  changes: Partial<PaymentPromise> = {},
+): Promise<Payment> {
+  const codec = createRowCodec({ threads: 0 })
+  const shape = shapeFor(data.length, (await new EpochReader(contracts).current()).codes)
+  const encoded = await codec.encode(data, shape)
+  const blobId = blobIdOf(blobOf(shape, data.length, hexlify(encoded.rowRoot), hexlify(encoded.rlcRoot)))
+  encoded.release()
+  await codec.close()
+  const fee = await contracts.payments.priceOf(shape.log2K, shape.rowSize)
+  const { timestamp } = (await provider.getBlock('latest'))!
+  const promise = { payer: payer.address, disperser: wallet(DISPERSER).address, blobId, fee, nonce: BigInt(nonces++), deadline: timestamp + 1800, ...changes }
+  const domain = paymentDomain(31337, await contracts.payments.getAddress())
+  return { promise, signature: getBytes(await payer.signTypedData(domain, PROMISE_TYPES, promise)) }
+}
+let nonces = 1
 
 /** Clients of a disperser, wherever it runs. */
 export function connected(url: string) {

@@ -1,0 +1,178 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { hexlify, Transaction } from 'ethers'
+import { createGrpc } from '../../../keepers/runtime/grpc.ts'
+import { type Backend, openBackend } from '../../../keepers/runtime/keeper.ts'
+import { createLog } from '../../../keepers/runtime/log.ts'
+import { createMetrics } from '../../../keepers/runtime/metrics.ts'
+import { SignerService, type StoreRequest } from '../../../sdk/da/wire.ts'
+import { IDACertificates__factory } from '../../../typechain-types/index.ts'
+import { type DataDir, newDataDir } from '../../support/data-dir.ts'
+import { until } from '../../support/until.ts'
+import { type RpcCall, startGate } from '../compute-settlement/gate.ts'
+import { connected, type DaNetwork, PAYER, type RunningDisperser, sample, startNetwork } from './network.ts'
+
+const log = createLog({ name: 'test', level: 'silent' })
+const root = join(import.meta.dirname, '../../..')
+const CERTIFY = IDACertificates__factory.createInterface().getFunction('certifyBySignatures').selector
+const isCertificate = ({ method, params }: RpcCall) => method === 'eth_sendRawTransaction' && Transaction.from(params[0]).data.startsWith(CERTIFY)
+
+describe('disperser among faults', function () {
+  this.timeout(90_000)
+  let network: DaNetwork
+  let disperser: RunningDisperser
+
+  before(async () => {
+    network = await startNetwork()
+    disperser = await network.startDisperser('disperser', { graceMs: 100 })
+  })
+  after(() => network.stop())
+
+  const failures = async (line: string) =>
+    (await disperser.runtime.metrics.metrics()).split('\n').find((each) => each.startsWith('disperser_signer_failures_total') && each.includes(line))
+  const absentOf = async (batchRoot: Uint8Array) => (await network.certificates()).find(({ args }) => args.batchRoot === hexlify(batchRoot))!.args.absent
+  async function certifiedWithout(i: number, data: Uint8Array) {
+    const { requestId } = await disperser.disperse(data)
+    const { inclusion, signedWeight, totalWeight } = await disperser.reached(requestId, 'CERTIFIED', 'FINAL')
+    expect(BigInt(hexlify(signedWeight)) * 4n).to.equal(BigInt(hexlify(totalWeight)) * 3n)
+    const members = await network.contracts.epochs.members(inclusion!.epoch, 0, 10)
+    const index = members.findIndex(({ account }) => account === network.accountOf(i))
+    expect(await absentOf(inclusion!.batchRoot)).to.equal(`0x000${index}`)
+  }
+
+  it('given a signer that refuses, when a blob comes, then it is certified without it, and counted', async () => {
+    await network.run(0, 1, 2)
+    await network.startSigner(3, { maxBytes: 1_048_576 })
+    await certifiedWithout(3, sample(1_500_000, 3))
+    expect(await failures('kind="refused"'))
+      .to.contain(network.accountOf(3))
+      .and.contain('call="store"')
+  })
+
+  it('given a signer whose signatures are wrong, when a blob comes, then it is certified without it', async () => {
+    await network.run(0, 1, 2)
+    const rogue = createGrpc({
+      host: '127.0.0.1',
+      port: network.portOf(3),
+      log,
+      metrics: createMetrics('rogue'),
+      ready: async () => undefined,
+      services: [
+        {
+          definition: SignerService,
+          handlers: {
+            async *Store(requests: AsyncIterable<StoreRequest>) {
+              for await (const _ of requests) yield { blobId: new Uint8Array(32), error: '' }
+            },
+            Sign: async () => ({ bls: new Uint8Array(64), ecdsa: new Uint8Array(65).fill(27) }),
+            GetBlob: async () => ({}),
+            async *GetRows() {},
+            GetChunks: async () => ({}),
+            async *ListBlobs() {},
+            GetStatus: async () => ({}),
+          },
+        },
+      ],
+    })
+    await rogue.listen()
+    await certifiedWithout(3, sample(1000, 4))
+    await rogue.close()
+    expect(await failures('call="sign"'))
+      .to.contain(network.accountOf(3))
+      .and.contain('kind="refused"')
+  })
+
+  it('given one dead signer of four, when blobs come, then they are certified without it', async () => {
+    await network.run(0, 1, 2)
+    await certifiedWithout(3, sample(1000, 5))
+    await certifiedWithout(3, sample(200_000, 6))
+  })
+
+  it('given two dead signers of four, when a blob comes, then it fails with their reasons; and one that is tried for longer is certified once one is back', async () => {
+    await network.run(0, 1)
+    const hasty = await network.startDisperser('hasty', { attempts: 2, privateKey: network.wallet(PAYER).privateKey })
+    const [short, long] = await Promise.all([hasty.disperse(sample(1000, 7)), disperser.disperse(sample(1000, 8))])
+    const { reason } = await hasty.reached(short.requestId, 'NOT_ENOUGH_SIGNATURES')
+    expect(reason).to.contain('by 50 % of the weight').and.contain(network.accountOf(2)).and.contain(network.accountOf(3))
+    expect((await hasty.statusOf(short.requestId)).status).to.equal('INSUFFICIENT_SIGNATURES')
+    await hasty.stop()
+    const waiting = await until(async () => {
+      const status = await disperser.client.getStatus({ requestId: long.requestId, blobId: new Uint8Array() })
+      return status.reason === '' ? undefined : status
+    }, 'a reason')
+    expect(waiting.reason).to.contain('two thirds are needed')
+    await network.run(0, 1, 2)
+    await disperser.reached(long.requestId, 'CERTIFIED', 'FINAL')
+  })
+
+  describe('that is killed', () => {
+    let dataDir: DataDir
+    let backend: Backend | undefined
+    let victim: ChildProcess | undefined
+
+    before(() => network.run(0, 1, 2, 3))
+    beforeEach(async () => {
+      dataDir = await newDataDir()
+    })
+    afterEach(async () => {
+      if (victim?.exitCode === null && victim.signalCode === null) victim.kill('SIGKILL')
+      await backend?.close()
+      dataDir.remove()
+    })
+
+    const instants = [
+      { name: 'a blob is accepted and nothing more', at: () => false, early: true },
+      { name: 'the certificate is sent and nobody heard of it', at: isCertificate, answered: true },
+    ]
+    for (const [i, { name, at, answered, early }] of instants.entries())
+      it(`given a kill -9 when ${name}, when it is started again, then the blob is certified once`, async () => {
+        const key = network.wallet(PAYER + 1 + i).privateKey
+        const gate = await startGate(network.chain.url, at, answered === true)
+        const { privateKey, ...config } = network.disperserConfig('victim', { rpcUrl: gate.url, dataDir: dataDir.path, privateKey: key, logLevel: 'info' })
+        const flags = Object.entries(config).flatMap(([name, value]) => [
+          `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+          String(value),
+        ])
+        const program = [join(root, 'scripts/ts.mjs'), join(root, 'keepers/da/disperser/main.ts')] as const
+        victim = spawn(process.execPath, ['--import', ...program, ...flags], {
+          cwd: root,
+          stdio: ['ignore', 'pipe', 'inherit'],
+          env: { ...process.env, PRIVATE_KEY: key },
+        })
+        const ended = once(victim, 'exit')
+        const url = await startedAt(victim)
+        const clients = connected(url)
+        const data = sample(5000, 40 + i)
+        const before = (await network.certificates()).length
+        const { requestId } = await until(() => clients.disperse(data).catch(() => undefined), 'the victim to take a blob')
+        if (!early) await gate.closed
+        victim.kill('SIGKILL')
+        await ended
+        clients.close()
+        await gate.stop()
+
+        backend = await openBackend({ dataDir: dataDir.path, log })
+        const again = await network.startDisperser('disperser', { dataDir: dataDir.path, privateKey: key }, backend)
+        await again.reached(requestId, 'CERTIFIED', 'FINAL')
+        await network.mine(2)
+        await again.reached(requestId, 'FINAL')
+        expect(await network.certificates()).to.have.length(before + 1)
+        await again.stop()
+      })
+  })
+})
+
+/** Where a keeper's process says that it serves. */
+function startedAt(victim: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    victim.stdout!.on('data', (part) => {
+      text += part
+      const found = /"url":"([^"]+)","msg":"started"/.exec(text)
+      if (found) resolve(found[1]!)
+    })
+    victim.once('exit', () => reject(new Error(`it did not start: ${text}`)))
+  })
+}
