@@ -8,6 +8,7 @@ import type { Membership } from './membership.ts'
 export interface EpochsOptions {
   chain: Chain
   epochs: DaContracts['epochs']
+  signers: DaContracts['signers']
   membership: Membership
   /** Address of DataAvailability. */
   contract: string
@@ -30,17 +31,18 @@ export class EpochAdvance {
 
   /** Takes a step if one is due and it is our turn. */
   async advance(): Promise<void> {
-    const { chain, epochs, contract, sender, log } = this.#options
+    const { chain, epochs, signers, contract, sender, log } = this.#options
     const [dueAt, head] = [Number(await epochs.nextEpochAt()), await chain.head()]
     if (head.timestamp < dueAt) return
     const current = Number(await epochs.currentEpoch())
     if (current > 0 && head.timestamp < dueAt + TURN_S * (await this.#turn(current))) return
+    if ((await signers.activeSigners()) < (await epochs.minSigners())) return
     try {
       const data = epochs.interface.encodeFunctionData('advance', [STEPS])
       await sender.send({ key: `advance epoch ${current} at block ${head.number}`, to: contract, data })
       log.info({ after: current }, 'a step towards the next epoch was taken')
     } catch (error) {
-      // Somebody was faster, or there are too few signers yet.
+      // Somebody was faster.
       if (error instanceof Reverted) return
       log.warn({ reason: shortMessage(error) }, 'the epoch could not be advanced: trying again')
     }

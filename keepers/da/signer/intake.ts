@@ -35,6 +35,8 @@ const PATIENCE_MS = 30_000
 /** What comes by Store: checked, the cheap things first, verified, and put on disk. */
 export class Intake {
   readonly #options: IntakeOptions
+  /** By blob and seed. */
+  readonly #underway = new Map<string, Promise<void>>()
   readonly #gate = new ByteGate(MAX_BYTES_UNDERWAY, PATIENCE_MS)
 
   constructor(options: IntakeOptions) {
@@ -74,18 +76,25 @@ export class Intake {
     checkLength(rows, indices.length * blob.rowSize, 'the field rows')
     checkLength(paths, indices.length * SIBLING_SIZE * blob.log2T, 'the field paths')
     const accepted = await promises.accept(payment ? paymentFromWire(payment, blobId) : undefined, blob)
+    const { seed } = place.epoch
+    const key = `${blobId} ${seed}`
+    // Of several dispersers with the same blob one is enough to verify it for.
+    while (this.#underway.has(key)) await this.#underway.get(key)
+    const { promise: stored, resolve } = Promise.withResolvers<void>()
+    this.#underway.set(key, stored)
     try {
-      const { seed } = place.epoch
       const before = await store.find(blobId, seed)
       if (before && !before.damaged) return await store.record(accepted)
       const giveBack = store.reserve(fileSize(blob, indices.length))
       try {
         await verifyRows(codec, { blob, rlc, indices, rows, paths })
-        await store.put({ blobId, epoch, seed, member: place.member, blob, rlc, indices, rows, paths }, accepted, before)
+        await store.put({ blobId, epoch, seed, member: place.member, blob, rlc, indices, rows, paths }, accepted, before !== undefined)
       } finally {
         giveBack()
       }
     } finally {
+      this.#underway.delete(key)
+      resolve()
       promises.done(accepted)
     }
   }

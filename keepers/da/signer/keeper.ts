@@ -12,6 +12,7 @@ import {
   IDAEpochs__factory,
   IDASigners__factory,
 } from '../../../typechain-types/index.ts'
+import { ConfigError } from '../../runtime/config.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { openWallet } from '../../runtime/wallet.ts'
@@ -38,6 +39,8 @@ export const daSigner = defineKeeper({
   schema,
   async create(config, runtime) {
     const { log, metrics, signal } = runtime
+    if (config.publicUrl === undefined && ['0.0.0.0', '::'].includes(config.host))
+      throw new ConfigError([`host is ${config.host}, which is no address to register: set --public-url to where others reach this signer`])
     const chain = await runtime.chain({ rpcUrl: config.rpcUrl, pollMs: config.pollMs })
     const db = await runtime.database<Tables>(migrations)
     const wallet = await openWallet(config, chain.provider)
@@ -87,7 +90,7 @@ export const daSigner = defineKeeper({
       url: () => config.publicUrl ?? grpc.url,
       log,
     })
-    const advance = new EpochAdvance({ chain, epochs, membership, contract: config.dataAvailability, sender, log })
+    const advance = new EpochAdvance({ chain, epochs, signers, membership, contract: config.dataAvailability, sender, log })
     const challenges = new Challenges({ db, contract: challengesContract, address: config.challenges, reading, sender, now, log })
 
     let follower: Follower | undefined

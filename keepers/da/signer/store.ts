@@ -47,7 +47,6 @@ const TEMPORARY = '.tmp'
 export class BlobStore {
   readonly #options: BlobStoreOptions
   readonly #groups: Groups<Staged>
-  readonly #underway = new Map<string, Promise<void>>()
   readonly #damages
   #bytes = 0
   #reserved = 0
@@ -104,37 +103,22 @@ export class BlobStore {
   }
 
   /**
-   * Resolves when the rows are on disk and recorded, together with the promise that pays for them. `damaged`: what is there already and is to be replaced.
+   * Resolves when the rows are on disk and recorded, together with the promise that pays for them; not to be called twice at once for the same rows.
+   * `damaged`: there is a record already.
    * @throws DiskFull, and then nothing is stored
    */
-  async put(rows: StoredRows, promise: PromiseRecord | undefined, damaged: Holding | undefined): Promise<void> {
-    const key = `${rows.blobId} ${rows.seed}`
-    const same = this.#underway.get(key)
-    if (same) {
-      await same
-      return this.record(promise)
-    }
-    const work = this.#write(rows, promise, damaged).finally(() => this.#underway.delete(key))
-    this.#underway.set(key, work)
-    return work
-  }
-
-  /** Records one more promise for rows that are stored already. */
-  async record(promise: PromiseRecord | undefined): Promise<void> {
-    if (promise) await insertPromises(this.#options.db, [promise]).execute()
-  }
-
-  async #write(
-    { blobId, epoch, seed, member, blob, rlc, indices, rows, paths }: StoredRows,
-    promise: PromiseRecord | undefined,
-    damaged: Holding | undefined,
-  ): Promise<void> {
+  async put({ blobId, epoch, seed, member, blob, rlc, indices, rows, paths }: StoredRows, promise: PromiseRecord | undefined, damaged: boolean): Promise<void> {
     const file = join(await this.#folderOf(epoch), nameOf(blobId, seed))
     const bytes = fileSize(blob, indices.length)
     await writeFileParts(file + TEMPORARY, [encodeHead({ epoch, seed, member, blob, rlc, indices }), rows, paths])
     const holding = { ...recordOf(blobId, epoch, seed, member, blob), rows: indices.length, bytes, damaged: false }
     await this.#groups.add({ file, holding, promise })
     if (!damaged) this.#bytes += bytes
+  }
+
+  /** Records one more promise for rows that are stored already. */
+  async record(promise: PromiseRecord | undefined): Promise<void> {
+    if (promise) await insertPromises(this.#options.db, [promise]).execute()
   }
 
   /** One sync of the folder and one statement, which is all or nothing, for all that came together. */
@@ -171,10 +155,11 @@ export class BlobStore {
   /** Something of it is not what was stored: said once, counted each time, and when it comes again it is stored anew. */
   async report({ id, blob_id, epoch, damaged }: Holding, what: string): Promise<void> {
     const { db, log } = this.#options
-    this.#damages.inc()
     const { numUpdatedRows } = await db.updateTable('holdings').set({ damaged: true }).where('id', '=', id).where('damaged', '=', false).executeTakeFirst()
-    if (!damaged && numUpdatedRows > 0n)
-      log.error({ blobId: blob_id, epoch, what, advice: 'look after the disk; what a challenge asks of it costs stake' }, 'stored rows are damaged')
+    if (!damaged && numUpdatedRows === 0n) return // pruned meanwhile
+    this.#damages.inc()
+    const advice = 'look after the disk; what a challenge asks of it costs stake'
+    if (!damaged) log.error({ blobId: blob_id, epoch, what, advice }, 'stored rows are damaged')
   }
 
   /** Forgets rows and removes their file. */
@@ -212,7 +197,10 @@ export class BlobStore {
       }
     }
     await disk.onIdle()
-    for (const holding of known.values()) await this.report(holding, 'its file is gone')
+    for (const holding of known.values()) {
+      this.#bytes += holding.bytes // its room is kept until it comes again, or is pruned
+      await this.report(holding, 'its file is gone')
+    }
     if (adopted > 0) log.info({ blobs: adopted }, 'files without a record were recorded again')
   }
 

@@ -56,6 +56,7 @@ export async function startDa() {
   const folder = mkdtempSync(join(tmpdir(), 'perigee-signer-'))
   const chain = await startChain()
   const provider = connect(chain.url)
+  provider.pollingInterval = 25
   const wallet = (i: number) => new Wallet(chain.accounts[i]!.privateKey, provider)
   const at = await deploy({ signer: wallet(1), profile: PROFILE, book: await openBook(wallet(1), join(folder, 'deployments')) })
   const disperser = wallet(DISPERSER)

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { getBytes, hexlify } from 'ethers'
@@ -6,7 +6,7 @@ import { batchTree } from '../../../protocol/da/batch-tree.ts'
 import { decodeG1, verifySignature } from '../../../protocol/da/bls.ts'
 import { certificateDigest, isSignedBy } from '../../../protocol/da/certificate.ts'
 import { verifyChunk } from '../../../protocol/da/row-path.ts'
-import { paymentFromWire } from '../../../sdk/da/messages.ts'
+import { paymentFromWire, paymentToWire } from '../../../sdk/da/messages.ts'
 import { until } from '../../support/until.ts'
 import { all, type Da, type Dispersed, type RunningSigner, sample, startDa } from './network.ts'
 
@@ -74,7 +74,7 @@ describe('a signer of data availability', function () {
   it('given two dispersers with the same blobs at once, stores each once and answers both, in order', async () => {
     const blobs = await Promise.all([31, 32, 33].map((seed) => da.dispersed(sample(5000, seed))))
     const requests = await Promise.all(blobs.map((blob) => da.request(blob)))
-    const { blobs: before, bytes } = await signer.client.getStatus()
+    const { blobs: before } = await signer.client.getStatus()
     const [first, second] = await Promise.all([da.store(signer, ...requests), da.store(signer, ...requests.toReversed())])
     const ids = blobs.map(({ blobId }) => blobId)
     expect(first!.map(({ blobId, error }) => error || hexlify(blobId))).to.deep.equal(ids)
@@ -83,7 +83,9 @@ describe('a signer of data availability', function () {
     expect(after.blobs).to.equal(before + 3)
     expect(await da.store(signer, requests[0]!)).to.deep.equal([first![0]])
     expect(await signer.client.getStatus()).to.deep.equal(after)
-    expect(after.bytes).to.be.above(bytes)
+    const names = await readdir(join(signer.folder, 'blobs', '1'))
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(signer.folder, 'blobs', '1', name))).size))
+    expect(after.bytes).to.equal(sizes.reduce((sum, size) => sum + size))
 
     const batch = { epoch: after.epoch, blobIds: ids.map((id) => getBytes(id)) }
     const [once, twice] = await Promise.all([signer.client.sign(batch), signer.client.sign(batch)])
@@ -118,6 +120,23 @@ describe('a signer of data availability', function () {
     await (await da.contracts.payments.redeem(root, [{ terms, signature, index: 0, proof: [] }])).wait()
     const [reply] = await da.store(signer, request)
     expect(reply!.error).to.equal('the promise was redeemed before: it counts once')
+    blob.encoded.release()
+  })
+
+  it('takes the promise of a contract that says it is its own, and of none that does not', async () => {
+    const blob = await da.dispersed(sample(900, 55))
+    const request = await da.request(blob)
+    const { promise } = paymentFromWire(request.payment!, blob.blobId)
+    /** ERC-1271: answers with the four bytes, shifted to the left of a word. */
+    const contract = async (answer: string, address: string) => {
+      await da.chain.request('hardhat_setCode', [address, `0x63${answer}60e01b5f5260205ff3`])
+      await (await da.contracts.payments.deposit(address, { value: promise.fee })).wait()
+      return { ...request, payment: paymentToWire({ promise: { ...promise, payer: address }, signature: new Uint8Array(3) }) }
+    }
+    const [never] = await da.store(signer, await contract('ffffffff', `0x${'11'.repeat(20)}`))
+    expect(never!.error).to.match(/^the signature of the promise is not the payer's/)
+    const [always] = await da.store(signer, await contract('1626ba7e', `0x${'22'.repeat(20)}`))
+    expect(always!.error).to.equal('')
     blob.encoded.release()
   })
 
