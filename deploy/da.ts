@@ -105,15 +105,23 @@ interface BlockSource {
   send(method: string, params: unknown[]): Promise<unknown>
 }
 
-/** Throws if recent blocks all have one prevrandao, or none: seeds would be for anybody to compute in advance. */
+/** Returns what contracts are told: PREVRANDAO, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN. Some rollups tell 1, whatever their headers say. */
+const READ_PREVRANDAO = '0x4460005260206000f3'
+
+/** Throws if recent blocks all have one prevrandao, or contracts are told 0 or 1: seeds would be for anybody to compute in advance. */
 export async function checkRandomness(provider: BlockSource): Promise<void> {
   const latest = await provider.getBlockNumber()
   const numbers = COMPARED_BLOCKS.map((back) => latest - back).filter((number) => number >= 0)
   const blocks = await Promise.all(numbers.map((number) => provider.send('eth_getBlockByNumber', [toQuantity(number), false])))
   const values = new Set(blocks.map((block) => (block as { mixHash?: string }).mixHash))
-  if (values.size === 1 && numbers.length > 1)
+  const told = BigInt((await provider.send('eth_call', [{ data: READ_PREVRANDAO }, 'latest'])) as string)
+  const reason =
+    values.size === 1 && numbers.length > 1
+      ? `blocks ${numbers.at(-1)} to ${latest} all have the mixHash ${[...values][0]}`
+      : told <= 1n && `contracts are told ${told} for it`
+  if (reason)
     throw new Error(
-      `this chain has no randomness: blocks ${numbers.at(-1)} to ${latest} all have the mixHash ${[...values][0]}. Data availability draws the seeds of its epochs from it: deploy it to a chain with EIP-4399, or leave it out of the profile`,
+      `this chain has no randomness: ${reason}. Data availability draws the seeds of its epochs from it: deploy it to a chain with EIP-4399, or leave it out of the profile`,
     )
 }
 

@@ -10,6 +10,7 @@ import {Signers} from "./Signers.sol";
 /// @notice Signers, epochs and certificates in one contract, so that a certificate reads keys without a call. Behind a proxy, as codes and curves will
 /// change; it holds no money, and no exit depends on it: stake leaves `Bonds` whatever happens here.
 contract DataAvailability is Certificates, UUPSUpgradeable {
+    /// @dev An implementation with another length or time has another `bondDelay`: signers then bond anew, as another bond counts.
     /// @param bonds holds the stake of signers
     /// @param randomness gives the seeds of epochs
     /// @param challenges may take the stake: the availability challenges

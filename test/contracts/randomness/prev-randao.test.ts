@@ -91,4 +91,20 @@ describe('Deployment of data availability', () => {
     await networkHelpers.mine()
     await checkRandomness(ethers.provider)
   })
+
+  it('is refused where contracts are told a constant, whatever the headers say', async () => {
+    await networkHelpers.loadFixture(deployed)
+    for (const [told, refused] of [
+      [0n, true],
+      [1n, true],
+      [2n, false],
+    ] as const) {
+      await networkHelpers.mine()
+      await networkHelpers.setPrevRandao(told)
+      await networkHelpers.mine()
+      const failure = await checkRandomness(ethers.provider).catch((error: Error) => error.message)
+      if (refused) expect(failure).to.contain(`this chain has no randomness: contracts are told ${told} for it.`)
+      else expect(failure).to.equal(undefined)
+    }
+  })
 })
