@@ -71,15 +71,7 @@ export class Pruning {
       .where('batches.seed', '=', seed)
       .executeTakeFirstOrThrow()
     if (last === null) return this.#isClosed(epoch)
-    if (now() <= last + this.#keepFor()) return false
-    const open = await db
-      .selectFrom('challenges')
-      .select('id')
-      .where('blob_id', '=', blob_id)
-      .where('closed_block', 'is', null)
-      .where('deadline', '>=', now())
-      .executeTakeFirst()
-    return open === undefined
+    return now() > last + this.#keepFor()
   }
 
   /** Seconds from a certificate to when the last challenge of it must have been answered, and as much again for the answer to be final. */

@@ -159,7 +159,16 @@ describe('a signer of data availability refuses', function () {
     expect((await da.store(bounded, await da.request(large)))[0]!.error).to.match(/^no space left to write/)
     expect((await da.store(bounded, await da.request(large)))[0]!.error).to.equal('')
     expect((await bounded.client.getStatus()).blobs).to.equal(2)
+    const ask = (positions: { row: number; chunk: number }[]) =>
+      bounded.client.getChunks({ blobId: getBytes(small.blobId), positions }).then(String, (error: Error) => error.message)
+    expect(await ask([{ row: 0, chunk: 1 }])).to.include('there is no chunk 1')
+    expect(await ask(Array(4097).fill({ row: 0, chunk: 0 }))).to.include('4097 chunks at once')
     await bounded.stop()
+  })
+
+  it('to start where it would register an address that is none', async () => {
+    const started = await da.start('unreachable', { host: '0.0.0.0' }).catch((error: Error) => error.message)
+    expect(started).to.include('host is 0.0.0.0, which is no address to register: set --public-url')
   })
 
   it('to sign what is not stored, nothing, or one thing twice, and to give what it does not have', async () => {
@@ -168,6 +177,7 @@ describe('a signer of data availability refuses', function () {
     const sign = (epoch: number, blobIds: Uint8Array[]) => refusalOf(signer.client.sign({ epoch, blobIds }))
     expect(await sign(1, [id])).to.include(`1 of the 1 blobs are not stored for this epoch, ${small.blobId} among them`)
     expect(await sign(1, [])).to.include('expected 1 to 4096')
+    expect(await sign(1, Array(4097).fill(id))).to.include('the batch has 4097 blobs')
     expect(await sign(1, [id, id])).to.include('a blob is in the batch twice')
     expect(await sign(1, [id.subarray(1)])).to.include('is not 32 bytes')
     expect(await sign(2, [id])).to.include('the epoch is 2')
