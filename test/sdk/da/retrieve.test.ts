@@ -107,7 +107,11 @@ describe('Retrieving a blob', function () {
   for (const [lie, rows] of Object.entries({
     'rows with paths of others': (portion: Rows) => ({ ...portion, paths: changed(portion.paths) }),
     'rows nobody asked for': (portion: Rows) => ({ ...portion, indices: portion.indices.map((row) => row ^ 1023) }),
-    'a row twice': (portion: Rows) => ({ ...portion, indices: portion.indices.map(() => portion.indices[0]!) }),
+    'a valid row twice': ({ indices, rows, paths }: Rows) => ({
+      indices: indices.map(() => indices[0]!),
+      rows: Buffer.concat(indices.map(() => rows.subarray(0, rows.length / indices.length))),
+      paths: Buffer.concat(indices.map(() => paths.subarray(0, paths.length / indices.length))),
+    }),
     'less bytes than rows': (portion: Rows) => ({ ...portion, rows: portion.rows.subarray(64) }),
     'no rows at all': (portion: Rows) => ({ ...portion, indices: [], rows: new Uint8Array(), paths: new Uint8Array() }),
   })) {
