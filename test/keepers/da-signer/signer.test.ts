@@ -123,6 +123,20 @@ describe('a signer of data availability', function () {
     blob.encoded.release()
   })
 
+  it('given more promises at once than their payer can keep, takes as many as it can', async () => {
+    const payer = da.wallet(12)
+    const blobs = await Promise.all([56, 57, 58, 59].map((seed) => da.dispersed(sample(900, seed))))
+    const price = await da.contracts.payments.priceOf(6, 64)
+    await (await da.contracts.payments.deposit(payer.address, { value: price * 2n + 1n })).wait()
+    const promised = ({ blobId, blob }: Dispersed) => da.payment(blobId, blob, { payer: payer.address }, payer)
+    const requests = await Promise.all(blobs.map(async (blob) => ({ ...(await da.request(blob)), payment: await promised(blob) })))
+    const replies = await Promise.all(requests.map((request) => da.store(signer, request)))
+    const refusals = replies.flatMap(([reply]) => (reply!.error ? [reply!.error] : []))
+    expect(refusals).to.have.length(2)
+    for (const refusal of refusals) expect(refusal).to.match(/: deposit more$/)
+    for (const { encoded } of blobs) encoded.release()
+  })
+
   it('takes the promise of a contract that says it is its own, and of none that does not', async () => {
     const blob = await da.dispersed(sample(900, 55))
     const request = await da.request(blob)
