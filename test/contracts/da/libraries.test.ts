@@ -107,6 +107,10 @@ describe('RowTree', () => {
     ] as const)
       expect(await given, why).to.equal(false)
     expect(await at(row, 2, last.data, last.path)).to.equal(true)
+    // A tree over fewer rows than the blob says: its path is right, and a level too short.
+    const half = rowTree(Array.from({ length: 8 }, (_, i) => random(`row ${i}`, rowSize)))
+    const short = half.open(row, chunk)
+    expect(await at(row, chunk, short.data, short.path, half.root)).to.equal(false)
   })
 })
 
