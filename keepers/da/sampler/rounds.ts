@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Registry } from 'prom-client'
 import type { ISamplingRewards } from '../../../typechain-types/index.ts'
-import { type Chain, shortMessage } from '../../runtime/chain.ts'
+import { type BlockRef, type Chain, shortMessage } from '../../runtime/chain.ts'
 import type { Log } from '../../runtime/log.ts'
 import { counter } from '../../runtime/metrics.ts'
 import type { HeldBlobs } from './held-blobs.ts'
@@ -61,9 +61,9 @@ export class Rounds {
     const { chain, log } = this.#options
     while (!signal.aborted) {
       try {
-        const { hash, timestamp } = await chain.head()
-        if (hash !== this.#block) await this.#look(timestamp)
-        this.#block = hash
+        const head = await chain.head()
+        if (head.hash !== this.#block) await this.#look(head)
+        this.#block = head.hash
         this.#problem = undefined
       } catch (error) {
         if (signal.aborted) return
@@ -76,11 +76,11 @@ export class Rounds {
   }
 
   /** A round that has another seed, by a reorganisation, is another one. */
-  async #look(now: number): Promise<void> {
+  async #look({ number: blockTag, timestamp }: BlockRef): Promise<void> {
     const { rewards, roundBlocks, retention, held } = this.#options
-    const { number, seed, target } = await rewards.round()
+    const { number, seed, target } = await rewards.round({ blockTag })
     if (seed === this.#seed) return
-    await held.forgetBefore(now - retention)
+    await held.forgetBefore(timestamp - retention)
     this.#current.abort()
     this.#current = new AbortController()
     this.#seed = seed

@@ -1,20 +1,24 @@
 // What a sampler plays on: the real contracts on a real chain, certified blobs with all their rows, and servers that hand them out.
-import { getBytes, type JsonRpcProvider, Wallet } from 'ethers'
+import { getBytes, type JsonRpcProvider, parseEther, Wallet } from 'ethers'
 import { createRowCodec, type EncodedRows } from '../../../codec/rows/index.ts'
 import { AddressBook } from '../../../deploy/address-book.ts'
 import { deploy } from '../../../deploy/deploy.ts'
 import { connect } from '../../../deploy/networks.ts'
 import { PROFILES } from '../../../deploy/profiles.ts'
-import { type Chain, LOCAL_CHAIN_ID, startChain } from '../../../devnet/chain.ts'
+import { LOCAL_CHAIN_ID, startChain } from '../../../devnet/chain.ts'
+import { createAssignment } from '../../../protocol/da/assignment.ts'
 import { batchTree } from '../../../protocol/da/batch-tree.ts'
 import { type Blob, blobIdOf, blobOf } from '../../../protocol/da/blob.ts'
 import { aggregate, deriveBlsKey, provePossession } from '../../../protocol/da/bls.ts'
 import { certificateDigest } from '../../../protocol/da/certificate.ts'
 import { shapeFor } from '../../../protocol/da/codes.ts'
-import type { Inclusion } from '../../../sdk/da/messages.ts'
-import { Bonds__factory, DataAvailability__factory, SamplingRewards__factory } from '../../../typechain-types/index.ts'
+import { PROMISE_TYPES, paymentDomain } from '../../../protocol/da/payment.ts'
+import { sharesOf } from '../../../protocol/da/shares.ts'
+import { blobToWire, type Inclusion, paymentToWire } from '../../../sdk/da/messages.ts'
+import type { StoreRequest } from '../../../sdk/da/wire.ts'
+import { BlobPayments__factory, Bonds__factory, DataAvailability__factory, SamplingRewards__factory } from '../../../typechain-types/index.ts'
 
-export const ROUND_BLOCKS = 20
+export const ROUND_BLOCKS = 40
 
 /** A blob with all its rows, in a batch of its own. */
 export interface TestBlob {
@@ -40,6 +44,9 @@ export async function startDaChain() {
     wallet: wallet(i),
     bls: deriveBlsKey(getBytes(chain.accounts[i]!.privateKey)),
   }))
+  const disperser = wallet(1)
+  const payments = BlobPayments__factory.connect(at.BlobPayments!, disperser)
+  await payments.deposit(disperser.address, { value: parseEther('1') })
   const bondDelay = await availability.bondDelay()
   for (const { account, wallet, bls } of signers) {
     await Bonds__factory.connect(at.Bonds!, wallet).bond(account, [at.AvailabilityChallenges!], bondDelay, { value: da.minStake })
@@ -70,9 +77,22 @@ export async function startDaChain() {
     )
     await availability.certify(inclusion.batchRoot, 1, '0x', all)
   }
+  /** What a disperser sends to signer `member`. */
+  async function storeRequest({ blobId, blob, rows }: TestBlob, member: number): Promise<StoreRequest> {
+    const { seed, codes } = await availability.epochInfo(1)
+    const epoch = { ...sharesOf(signers.map(() => da.minStake)), codes: Number(codes), seed }
+    const indices = createAssignment(epoch, blobId, blob.log2K).rowsOf(member)
+    const { timestamp } = (await provider.getBlock('latest'))!
+    const fee = await payments.priceOf(blob.log2K, blob.rowSize)
+    const promise = { payer: disperser.address, disperser: disperser.address, blobId, fee, nonce: 1n, deadline: timestamp + 1800 }
+    const signature = await disperser.signTypedData(paymentDomain(LOCAL_CHAIN_ID, at.BlobPayments!), PROMISE_TYPES, promise)
+    const payment = paymentToWire({ promise, signature: getBytes(signature) })
+    return { epoch: 1, blob: blobToWire(blob), rlc: rows.rlc, rows: rows.rows(indices), paths: rows.paths(indices), payment }
+  }
   return {
     chain,
     provider,
+    storeRequest,
     at,
     rewards,
     signers,
@@ -95,6 +115,5 @@ export async function startDaChain() {
   }
 }
 export type DaChain = Awaited<ReturnType<typeof startDaChain>>
-export type { Chain }
 
 const hex = (bytes: Uint8Array): string => `0x${Buffer.from(bytes).toString('hex')}`

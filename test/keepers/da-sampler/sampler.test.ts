@@ -1,13 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { expect } from 'chai'
-import { formatEther, keccak256, toBeHex, toUtf8Bytes } from 'ethers'
+import { formatEther, getBytes, keccak256, toBeHex, toUtf8Bytes } from 'ethers'
 import { sampler } from '../../../keepers/da/sampler/keeper.ts'
+import { daSigner } from '../../../keepers/da/signer/keeper.ts'
 import { type Backend, createRuntime, type Keeper, openBackend, type Runtime } from '../../../keepers/runtime/keeper.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
 import { createAssignment } from '../../../protocol/da/assignment.ts'
 import { pickedChunk } from '../../../protocol/da/sampling.ts'
 import { sharesOf } from '../../../protocol/da/shares.ts'
+import { connectSigner } from '../../../sdk/da/wire.ts'
 import { type DataDir, newDataDir } from '../../support/data-dir.ts'
 import { startRpcProxy } from '../../support/rpc-proxy.ts'
 import { until } from '../../support/until.ts'
@@ -17,9 +20,11 @@ import { type RowServer, startRowServer } from './row-server.ts'
 const log = createLog({ name: 'test', level: (process.env.LOG_LEVEL ?? 'silent') as 'silent' })
 /** Twice the answers that the local profile wants of a round. */
 const MOST_ANSWERS = 8
+/** How long a process may take to start and do something. */
+const PROCESS_MS = 80_000
 
 describe('sampler', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let net: DaChain
   let small: TestBlob
   let large: TestBlob
@@ -38,11 +43,15 @@ describe('sampler', function () {
     ...more,
   })
   const rewarded = async () => (await net.rewards.queryFilter(net.rewards.filters.SampleRewarded())).map(({ args }) => args)
-  const rewards = (least: number) =>
-    until(async () => {
-      const all = await rewarded()
-      return all.length >= least ? all : undefined
-    }, `${least} rewards`)
+  const rewards = (least: number, withinMs?: number) =>
+    until(
+      async () => {
+        const all = await rewarded()
+        return all.length >= least ? all : undefined
+      },
+      `${least} rewards`,
+      withinMs,
+    )
   const sent = () => net.provider.getTransactionCount(sampleKey().address)
   const nextRound = () => net.mine(ROUND_BLOCKS)
 
@@ -50,6 +59,7 @@ describe('sampler', function () {
     net = await startDaChain()
     small = await net.certified('small')
     large = await net.certified('large', 300_000)
+    await net.mine(ROUND_BLOCKS - ((await net.provider.getBlockNumber()) % ROUND_BLOCKS) + 1)
   })
   after(() => net.stop())
   // Every test has a chain and signers of its own.
@@ -126,13 +136,55 @@ describe('sampler', function () {
       for (const account of accounts) {
         const won = first.filter((each) => each.account === account).reduce((sum, { reward }) => sum + reward, 0n)
         expect(await net.rewards.rewardsOf(account), 'the reward is the signer’s').to.equal(won)
-        expect(await metric('rewarded_coins_total', { account })).to.be.closeTo(Number(formatEther(won)), 1e-9)
+        expect((await metric('rewarded_coins_total', { account })).toFixed(9)).to.equal(Number(formatEther(won)).toFixed(9))
       }
       expect(await net.rewards.rewardsOf(sampleKey().address)).to.equal(0n)
       expect(await metric('answers_total', { outcome: 'accepted' })).to.equal(MOST_ANSWERS)
       await nextRound()
       const all = await rewards(MOST_ANSWERS + 1)
       expect(all.at(-1)!.round).to.be.above(first[0]!.round)
+    })
+
+    it('given a signer that stores and signs a blob, then its rows win once it is certified', async () => {
+      const { account, wallet } = net.signers[2]!
+      const signerRuntime = createRuntime({ name: 'da/signer', backend, log })
+      const signerConfig = daSigner.schema.parse({
+        rpcUrl: net.chain.url,
+        pollMs: 20,
+        port: 0,
+        httpPort: 0,
+        privateKey: wallet.privateKey,
+        dataDir: join(folder.path, 'signer'),
+        dataAvailability: net.at.DataAvailability,
+        challenges: net.at.AvailabilityChallenges,
+        payments: net.at.BlobPayments,
+        bonds: net.at.Bonds,
+        codecThreads: 0,
+      })
+      const signer = await daSigner.create(signerConfig, signerRuntime)
+      await signer.start()
+      const client = connectSigner(signer.url!)
+      try {
+        await until(async () => ((await signer.ready()) === undefined ? true : undefined), 'a signer')
+        const blob = await net.encode('stored', 100_000)
+        const stream = client.store()
+        expect((await stream.send(await net.storeRequest(blob, 2), { timeout: 20_000 })).error).to.equal('')
+        stream.end()
+        await client.sign({ epoch: 1, blobIds: [getBytes(blob.blobId)] })
+        await start({ signers: [signer.url] })
+        await net.certify(blob)
+        await until(async () => {
+          for await (const _ of client.listBlobs({ cursor: 0 })) return true
+          return undefined
+        }, 'the signer knows of the certificate')
+        await nextRound()
+        const all = await rewards(3)
+        expect(new Set(all.map((each) => `${each.account} ${each.blobId}`))).to.deep.equal(new Set([`${account} ${blob.blobId}`]))
+      } finally {
+        client.close()
+        await signer.stop()
+        await signerRuntime.close()
+      }
     })
 
     it('given a target, then it reads the chunk of each row that the seed picks, and sends nothing that does not win', async () => {
@@ -297,13 +349,17 @@ describe('sampler', function () {
       try {
         await net.chain.request('evm_setAutomine', [false])
         const killed = run()
-        await until(async () => ((await net.provider.getTransactionCount(sampleKey().address, 'pending')) > 0 ? true : undefined), 'an answer on its way')
+        await until(
+          async () => ((await net.provider.getTransactionCount(sampleKey().address, 'pending')) > 0 ? true : undefined),
+          'an answer on its way',
+          PROCESS_MS,
+        )
         killed.kill('SIGKILL')
         await once(killed, 'exit')
         await net.mine(1)
         await net.chain.request('evm_setAutomine', [true])
         const again = run()
-        const all = await rewards(MOST_ANSWERS)
+        const all = await rewards(MOST_ANSWERS, PROCESS_MS)
         expect(new Set(all.map(({ quality }) => quality)).size).to.equal(all.length)
         expect(await sent(), 'no transaction was for nothing').to.equal(all.length)
         const asked = Date.now()
