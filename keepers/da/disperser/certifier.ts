@@ -41,7 +41,7 @@ export interface CertifierOptions {
 }
 
 /** Batches that are signed or on their way to the chain together; behind them blobs gather into larger ones. */
-const MOST_UNDERWAY = 4
+const MOST_UNDERWAY = 2
 const FIRST_WAIT_MS = 500
 const MOST_WAIT_MS = 30_000
 

@@ -21,6 +21,7 @@ import { disperserMetrics, observeQueues } from './metrics.ts'
 import { Payments } from './payments.ts'
 import { Pipeline } from './pipeline.ts'
 import { Purse } from './purse.ts'
+import { recent } from './recent.ts'
 import { Redemptions } from './redemptions.ts'
 import { Requests } from './requests.ts'
 import { migrations, type Tables } from './schema.ts'
@@ -34,6 +35,9 @@ import { upkeep } from './upkeep.ts'
 
 /** A blob, and what a message has beside it. */
 const MAX_MESSAGE_BYTES = MAX_BLOB_BYTES + 1_048_576
+
+/** For so long the epoch and the time of the chain are believed, in ms. */
+const FRESH_MS = 500
 
 /** Takes blobs, has them stored by the signers of the epoch, and certified in batches. */
 export const disperser = defineKeeper({
@@ -60,12 +64,13 @@ export const disperser = defineKeeper({
     const metrics = disperserMetrics(registry)
     const requests = new Requests(db)
     const batches = new Batches(db)
-    const { epochs } = reader
+    const epochs = { current: recent(() => reader.epochs.current(), FRESH_MS), urlOf: reader.epochs.urlOf.bind(reader.epochs) }
+    const now = recent(async () => (await chain.head()).timestamp, FRESH_MS)
     const links = new SignerLinks(epochs, { windowBytes: config.windowBytes, timeoutMs: config.storeMs, lagMs: config.graceMs, log })
     const admission = new Admission(config)
     const purse = new Purse({ contract: paymentsContract, address: config.payments, chain, sender, batches, target: config.sponsorBalance, log })
     const [lockTime, retention] = (await Promise.all([paymentsContract.lockTime(), challenges.retention()])).map(Number) as [number, number]
-    const payments = new Payments({ chain, contract: paymentsContract, address: config.payments, lockTime, wallet, batches, purse })
+    const payments = new Payments({ chain, now, contract: paymentsContract, address: config.payments, lockTime, wallet, batches, purse })
     const keys = new SignerKeys(contracts.signers, config.fromBlock)
     const domain = { chainId: chain.chainId, contract: contracts.address }
     const { certificates: contract } = contracts

@@ -13,6 +13,8 @@ import type { StoredPromise } from './schema.ts'
 
 export interface PaymentsOptions {
   chain: Chain
+  /** The chain's time, unix seconds. */
+  now: () => Promise<number>
   contract: IBlobPayments
   /** Its address. */
   address: string
@@ -48,7 +50,7 @@ export class Payments {
    */
   async forBlob(task: Task, blobId: string, blob: Blob): Promise<Payment> {
     const price = await this.#price(blob)
-    const { timestamp } = await this.#options.chain.head()
+    const timestamp = await this.#options.now()
     const known = task.payment && paymentOf(task.payment, blobId)
     if (!task.sponsored) {
       await this.#check(known!, price, timestamp)
