@@ -51,6 +51,22 @@ export interface RunningSigner {
   stop(): Promise<void>
 }
 
+/** One database for all networks of this process: opening one takes longer than most tests. */
+const database = () => (opened ??= openDatabase())
+let opened: ReturnType<typeof openDatabase> | undefined
+let networks = 0
+
+async function openDatabase() {
+  const folder = await newDataDir()
+  return { folder, backend: await openBackend({ dataDir: folder.path, log: rememberingLog().log }) }
+}
+
+after(async () => {
+  const { folder, backend } = await database()
+  await backend.close()
+  folder.remove()
+})
+
 /** A chain with the contracts, four members of the first epoch, and one of them a keeper, as often as a test starts it. */
 export async function startDa() {
   const folder = mkdtempSync(join(tmpdir(), 'perigee-signer-'))
@@ -62,8 +78,8 @@ export async function startDa() {
   const disperser = wallet(DISPERSER)
   const contracts = connectDa({ ...at }, disperser)
   const domain = { chainId: chain.chainId, contract: contracts.address }
-  const database = await newDataDir()
-  const backend = await openBackend({ dataDir: database.path, log: rememberingLog().log })
+  const { backend } = await database()
+  const network = networks++
   const codec = createRowCodec({ threads: 0 })
   const blsOf = (of: Wallet): BlsKey => deriveBlsKey(getBytes(of.privateKey))
   const running = new Set<RunningSigner>()
@@ -97,7 +113,7 @@ export async function startDa() {
   /** The keeper on a folder by that name: a second time on what the first left. */
   async function start(name: string, more: object = {}, shared: Backend = backend): Promise<RunningSigner> {
     const { log, lines } = rememberingLog()
-    const runtime = createRuntime({ name: `da/signer/${basename(name)}`, backend: shared, log: log as Log })
+    const runtime = createRuntime({ name: `da/signer/${network}/${basename(name)}`, backend: shared, log: log as Log })
     const dataDir = join(folder, name)
     const keeper = await daSigner.create(daSigner.schema.parse(config({ dataDir, ...more })), runtime)
     await keeper.start()
@@ -222,8 +238,6 @@ export async function startDa() {
     async stop() {
       for (const signer of [...running]) await signer.stop()
       await codec.close()
-      await backend.close()
-      database.remove()
       provider.destroy()
       await chain.stop()
       rmSync(folder, { recursive: true, force: true })
