@@ -6,7 +6,7 @@ import { hexlify, parseEther } from 'ethers'
 import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
 import { type Payment, paymentToWire } from '../../../sdk/da/messages.ts'
 import { until } from '../../support/until.ts'
-import { type DaNetwork, DISPERSER, EPOCH_SECONDS, PAYER, promiseFor, type RunningDisperser, sample, startNetwork } from './network.ts'
+import { type DaNetwork, DISPERSER, EPOCH_SECONDS, PAYER, promiseFor, type RunningDisperser, sample, sharedNetwork } from './network.ts'
 
 /** What a call was refused with. */
 async function refusal(call: Promise<unknown>): Promise<{ code: number; details: string }> {
@@ -24,10 +24,10 @@ describe('disperser', function () {
   let disperser: RunningDisperser
 
   before(async () => {
-    network = await startNetwork()
+    network = await sharedNetwork()
     disperser = await network.startDisperser('disperser')
   })
-  after(() => network.stop())
+  after(() => disperser.stop())
 
   for (const length of [1, 31, 128 * 1024, 1024 * 1024 + 7]) {
     it(`given ${length} bytes, when a client of the public service disperses them, then they are confirmed, final, and retrieved as they were`, async () => {

@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { hexlify, Transaction } from 'ethers'
 import { createGrpc } from '../../../keepers/runtime/grpc.ts'
-import { type Backend, openBackend } from '../../../keepers/runtime/keeper.ts'
+import { openBackend } from '../../../keepers/runtime/keeper.ts'
 import { createLog } from '../../../keepers/runtime/log.ts'
 import { createMetrics } from '../../../keepers/runtime/metrics.ts'
 import { SignerService, type StoreRequest } from '../../../sdk/da/wire.ts'
 import { IDACertificates__factory } from '../../../typechain-types/index.ts'
-import { type DataDir, newDataDir } from '../../support/data-dir.ts'
+import { newDataDir } from '../../support/data-dir.ts'
 import { until } from '../../support/until.ts'
 import { type RpcCall, startGate } from '../compute-settlement/gate.ts'
-import { connected, type DaNetwork, PAYER, type RunningDisperser, sample, startNetwork } from './network.ts'
+import { connected, type DaNetwork, PAYER, type RunningDisperser, sample, sharedNetwork } from './network.ts'
 
 const log = createLog({ name: 'test', level: 'silent' })
 const root = join(import.meta.dirname, '../../..')
@@ -23,12 +23,16 @@ describe('disperser among faults', function () {
   this.timeout(90_000)
   let network: DaNetwork
   let disperser: RunningDisperser
+  const stops: (() => unknown)[] = []
 
   before(async () => {
-    network = await startNetwork()
-    disperser = await network.startDisperser('disperser', { graceMs: 100 })
+    network = await sharedNetwork()
+    disperser = await network.startDisperser('patient', { graceMs: 100, privateKey: network.wallet(PAYER + 4).privateKey })
   })
-  after(() => network.stop())
+  after(() => disperser.stop())
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop()
+  })
 
   const failures = async (line: string) =>
     (await disperser.runtime.metrics.metrics()).split('\n').find((each) => each.startsWith('disperser_signer_failures_total') && each.includes(line))
@@ -92,7 +96,7 @@ describe('disperser among faults', function () {
 
   it('given two dead signers of four, when a blob comes, then it fails with their reasons; and one that is tried for longer is certified once one is back', async () => {
     await network.run(0, 1)
-    const hasty = await network.startDisperser('hasty', { attempts: 2, privateKey: network.wallet(PAYER).privateKey })
+    const hasty = await network.startDisperser('hasty', { attempts: 2, privateKey: network.wallet(PAYER + 5).privateKey })
     const [short, long] = await Promise.all([hasty.disperse(sample(1000, 7)), disperser.disperse(sample(1000, 8))])
     const { reason } = await hasty.reached(short.requestId, 'NOT_ENOUGH_SIGNATURES')
     expect(reason).to.contain('by 50 % of the weight').and.contain(network.accountOf(2)).and.contain(network.accountOf(3))
@@ -107,60 +111,37 @@ describe('disperser among faults', function () {
     await disperser.reached(long.requestId, 'CERTIFIED', 'FINAL')
   })
 
-  describe('that is killed', () => {
-    let dataDir: DataDir
-    let backend: Backend | undefined
-    let victim: ChildProcess | undefined
+  it('given a kill -9 when a certificate is sent and nobody heard of it, and another blob just accepted, when it is started again, then each is certified once', async () => {
+    await network.run(0, 1, 2, 3)
+    const dataDir = await newDataDir()
+    stops.push(() => dataDir.remove())
+    const key = network.wallet(PAYER + 6).privateKey
+    const gate = await startGate(network.chain.url, isCertificate, true)
+    stops.push(() => gate.stop())
+    const { privateKey, ...config } = network.disperserConfig('victim', { rpcUrl: gate.url, dataDir: dataDir.path, logLevel: 'info' })
+    const flags = Object.entries(config).flatMap(([name, value]) => [`--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, String(value)])
+    const program = [join(root, 'scripts/ts.mjs'), join(root, 'keepers/da/disperser/main.ts')]
+    const env = { ...process.env, PRIVATE_KEY: key }
+    const victim = spawn(process.execPath, ['--import', ...program, ...flags], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], env })
+    stops.push(() => victim.kill('SIGKILL'))
+    const ended = once(victim, 'exit')
+    const clients = connected(await startedAt(victim))
+    stops.push(() => clients.close())
+    const before = (await network.certificates()).length
+    const sent = await until(() => clients.disperse(sample(5000, 40)).catch(() => undefined), 'the victim to take a blob')
+    await gate.closed
+    const accepted = await clients.disperse(sample(5000, 41))
+    victim.kill('SIGKILL')
+    await ended
 
-    before(() => network.run(0, 1, 2, 3))
-    beforeEach(async () => {
-      dataDir = await newDataDir()
-    })
-    afterEach(async () => {
-      if (victim?.exitCode === null && victim.signalCode === null) victim.kill('SIGKILL')
-      await backend?.close()
-      dataDir.remove()
-    })
-
-    const instants = [
-      { name: 'a blob is accepted and nothing more', at: () => false, early: true },
-      { name: 'the certificate is sent and nobody heard of it', at: isCertificate, answered: true },
-    ]
-    for (const [i, { name, at, answered, early }] of instants.entries())
-      it(`given a kill -9 when ${name}, when it is started again, then the blob is certified once`, async () => {
-        const key = network.wallet(PAYER + 1 + i).privateKey
-        const gate = await startGate(network.chain.url, at, answered === true)
-        const { privateKey, ...config } = network.disperserConfig('victim', { rpcUrl: gate.url, dataDir: dataDir.path, privateKey: key, logLevel: 'info' })
-        const flags = Object.entries(config).flatMap(([name, value]) => [
-          `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
-          String(value),
-        ])
-        const program = [join(root, 'scripts/ts.mjs'), join(root, 'keepers/da/disperser/main.ts')] as const
-        victim = spawn(process.execPath, ['--import', ...program, ...flags], {
-          cwd: root,
-          stdio: ['ignore', 'pipe', 'inherit'],
-          env: { ...process.env, PRIVATE_KEY: key },
-        })
-        const ended = once(victim, 'exit')
-        const url = await startedAt(victim)
-        const clients = connected(url)
-        const data = sample(5000, 40 + i)
-        const before = (await network.certificates()).length
-        const { requestId } = await until(() => clients.disperse(data).catch(() => undefined), 'the victim to take a blob')
-        if (!early) await gate.closed
-        victim.kill('SIGKILL')
-        await ended
-        clients.close()
-        await gate.stop()
-
-        backend = await openBackend({ dataDir: dataDir.path, log })
-        const again = await network.startDisperser('disperser', { dataDir: dataDir.path, privateKey: key }, backend)
-        await again.reached(requestId, 'CERTIFIED', 'FINAL')
-        await network.mine(2)
-        await again.reached(requestId, 'FINAL')
-        expect(await network.certificates()).to.have.length(before + 1)
-        await again.stop()
-      })
+    const backend = await openBackend({ dataDir: dataDir.path, log })
+    stops.push(() => backend.close())
+    const again = await network.startDisperser('disperser', { dataDir: dataDir.path, privateKey: key }, backend)
+    stops.push(() => again.stop())
+    for (const { requestId } of [sent, accepted]) await again.reached(requestId, 'CERTIFIED', 'FINAL')
+    await network.mine(2)
+    for (const { requestId } of [sent, accepted]) await again.reached(requestId, 'FINAL')
+    expect(await network.certificates()).to.have.length(before + 2)
   })
 })
 

@@ -69,8 +69,17 @@ export function publicClient(url: string) {
   return { call, close: () => (client as Client).close() }
 }
 
+let shared: ReturnType<typeof startNetwork> | undefined
+after(async () => (await shared)?.stop())
+
+/** One network for all tests here: to start it takes longer than most of them. */
+export const sharedNetwork = (): ReturnType<typeof startNetwork> => {
+  shared ??= startNetwork()
+  return shared
+}
+
 /** A chain with the contracts, and signers that tests stop and start. */
-export async function startNetwork() {
+async function startNetwork() {
   const folder = mkdtempSync(join(tmpdir(), 'perigee-disperser-'))
   const log = createLog({ name: 'test', level: process.env.TEST_LOG ?? 'silent' })
   const chain: Chain = await startChain()
