@@ -1,0 +1,104 @@
+import { spawn } from 'node:child_process'
+import { randomFillSync } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import PQueue from 'p-queue'
+import type { DevnetFile } from '../../devnet/devnet-file.ts'
+import { layout } from '../../devnet/layout.ts'
+import { freePortBase } from '../../devnet/ports.ts'
+import { connectDisperser, type DisperserClient } from '../../sdk/da/wire.ts'
+import { median } from '../measure.ts'
+import type { Row } from '../report.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const MIB = 1024 * 1024
+const LATENCY_BLOBS = 21
+const POLL_MS = 10
+/** Blobs of the sustained load, how many are under way together, and how long it lasts. */
+const LOAD = { bytes: 4 * MIB, together: 6, seconds: 30 }
+const THROUGHPUT_MB = 15
+
+/** `npm start --only da` as users run it: a chain process and a process of all keepers; the clients are in this one. */
+export async function networkRows(progress: (what: string) => void): Promise<Row[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'perigee-bench-'))
+  progress('starting a local network')
+  const network = spawn(
+    process.execPath,
+    ['--import', './scripts/ts.mjs', 'devnet/main.ts', '--no-tour', '--only', 'da', '--dir', folder, '--port-base', String(await freePortBase())],
+    { cwd: ROOT, stdio: 'ignore' },
+  )
+  const ended = once(network, 'exit')
+  try {
+    const { services } = await Promise.race([
+      described(layout(folder).devnet),
+      ended.then(([code]) => Promise.reject(new Error(`the network ended with ${code}`))),
+    ])
+    const disperser = connectDisperser(services.daDisperser!)
+    try {
+      return [await latency(disperser, progress), await throughput(disperser, progress)]
+    } finally {
+      disperser.close()
+    }
+  } finally {
+    network.kill('SIGINT')
+    await ended
+    await rm(folder, { recursive: true, maxRetries: 10 })
+  }
+}
+
+async function described(path: string): Promise<DevnetFile> {
+  for (;;) {
+    const text = await readFile(path, 'utf8').catch(() => undefined)
+    if (text) return JSON.parse(text)
+    await sleep(100)
+  }
+}
+
+/** Seconds from sending a blob to its certificate. */
+async function put(disperser: DisperserClient, data: Uint8Array): Promise<number> {
+  const start = performance.now()
+  const { requestId } = await disperser.put({ data, payment: null })
+  for (;;) {
+    const { state, reason } = await disperser.getStatus({ requestId })
+    if (state === 'CERTIFIED' || state === 'FINAL') return (performance.now() - start) / 1000
+    if (state === 'REFUSED' || state === 'NOT_ENOUGH_SIGNATURES') throw new Error(`the network refused a blob: ${reason}`)
+    await sleep(POLL_MS)
+  }
+}
+
+async function latency(disperser: DisperserClient, progress: (what: string) => void): Promise<Row> {
+  progress('blobs of 1 MiB, one after another')
+  await put(disperser, randomFillSync(new Uint8Array(MIB)))
+  const times: number[] = []
+  for (let i = 0; i < LATENCY_BLOBS; i++) times.push(await put(disperser, randomFillSync(new Uint8Array(MIB))))
+  return { id: 'da.network.put', what: 'put to certified, 1 MiB, p50', value: median(times) * 1000, unit: 'ms', better: 'less' }
+}
+
+async function throughput(disperser: DisperserClient, progress: (what: string) => void): Promise<Row> {
+  progress(`blobs of 4 MiB, ${LOAD.together} at a time, for ${LOAD.seconds} s`)
+  const queue = new PQueue({ concurrency: LOAD.together })
+  const start = performance.now()
+  let certified = 0
+  let last = start
+  const next = async (): Promise<void> => {
+    if (performance.now() - start > LOAD.seconds * 1000) return
+    await put(disperser, randomFillSync(new Uint8Array(LOAD.bytes)))
+    certified++
+    last = performance.now()
+    void queue.add(next)
+  }
+  for (let i = 0; i < LOAD.together; i++) void queue.add(next)
+  await queue.onIdle()
+  return {
+    id: 'da.network.throughput',
+    what: 'sustained put to certified, 4 signers, 4 MiB each',
+    value: (certified * LOAD.bytes) / 1e6 / ((last - start) / 1000),
+    unit: 'MB/s',
+    better: 'more',
+    target: THROUGHPUT_MB,
+  }
+}
