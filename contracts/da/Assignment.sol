@@ -5,13 +5,7 @@ pragma solidity ^0.8.37;
 /// @notice A permutation of the T rows for each blob and epoch: 12 rounds of a Feistel network over the two halves of log2 T bits. As its key hashes the
 /// blob's id, whoever makes a blob can't know before which rows a signer is going to check.
 library Assignment {
-    /// An epoch of committees has so many seats of so many slots, in a code of 2^14 originals: 100 bits of soundness each, and all fit into 4·2^14.
-    uint256 internal constant SEATS = 442;
-    uint256 internal constant SLOTS_PER_SEAT = 148;
-
     uint256 private constant ROUNDS = 12;
-    /// Where the numbers of rounds end, and seats begin.
-    uint256 private constant SEAT_TAG = 0xff;
 
     /// @dev Of an epoch's seed and a blob.
     function keyOf(bytes32 seed, bytes32 blobId) internal pure returns (bytes32 key) {
@@ -66,18 +60,5 @@ library Assignment {
             }
             slot := or(shl(half, left), right)
         }
-    }
-
-    /// @dev The point of the sum of all weights that draws the owner of a seat: whose weights it falls into.
-    function pointOf(bytes32 key, uint256 seat, uint256 totalWeight) internal pure returns (uint256) {
-        uint256 hash;
-        assembly ("memory-safe") {
-            mstore(0x00, key)
-            mstore8(0x20, SEAT_TAG)
-            mstore8(0x21, shr(8, seat))
-            mstore8(0x22, seat)
-            hash := keccak256(0x00, 0x23)
-        }
-        return hash % totalWeight;
     }
 }

@@ -6,14 +6,16 @@ import {BN254, G1Point} from "../lib/BN254.sol";
 import {DataContract} from "../lib/DataContract.sol";
 import {IRandomness} from "../randomness/IRandomness.sol";
 import {Assignment} from "./Assignment.sol";
+import {Committee, SEATS} from "./Committee.sol";
 import {IDAEpochs} from "./IDAEpochs.sol";
 import {MemberCode} from "./MemberCode.sol";
 import {RowShares} from "./RowShares.sol";
 import {Signers} from "./Signers.sol";
 
 /// @title Epochs
-/// @notice Built in two passes over the active signers, of as many steps per call as the caller wants: first their stakes are read, as shares follow from
-/// the sum, then they are written down. The seed is drawn when everything else is settled, so that nobody can choose a stake by what rows it gets.
+/// @notice Built in passes over the active signers, of as many steps per call as the caller wants: first their stakes are read, as shares follow from
+/// the sum; then, where they are too many for any code, seats are drawn; then members are written down. The seed is drawn when all stakes are read,
+/// so that nobody can choose a stake by what it gets.
 abstract contract Epochs is IDAEpochs, Signers {
     /// One slot: all that most certificates need to know, and what they leave for the next seed.
     struct Head {
@@ -30,24 +32,35 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint40 startedAt;
         uint16 members;
         uint8 codes;
-        bool committees;
+        bool committee;
         uint96 totalWeight;
         bytes32 seed;
         G1Point aggregateKey;
         mapping(uint256 chunk => address) chunks;
     }
 
+    enum Phase {
+        None,
+        Weighing,
+        Drawing,
+        Writing
+    }
+
     /// The epoch after the current one, as far as it is built.
     struct Building {
-        /// When the first stake was read (unix seconds); 0: nothing is being built.
+        /// When the first stake was read (unix seconds).
         uint40 since;
-        /// All stakes are read.
-        bool weighed;
-        /// Index of the next signer to read or to write.
+        Phase phase;
+        /// Weights are seats.
+        bool committee;
+        /// Index of the next signer to read or draw, or of the next member to write.
         uint16 next;
+        uint16 members;
         uint96 totalWeight;
+        /// Stakes of those for whom seats were drawn.
+        uint96 drawnStake;
+        bytes32 seed;
         /// Sums over those that are written.
-        uint96 weight;
         uint32[5] rows;
         G1Point key;
     }
@@ -57,6 +70,8 @@ abstract contract Epochs is IDAEpochs, Signers {
         Head head;
         uint32 minSigners;
         Building building;
+        /// Id and seats (32 bits each) of the members of a committee that is being built.
+        uint64[SEATS] drawn;
         mapping(uint256 epoch => EpochRecord) records;
     }
 
@@ -91,21 +106,14 @@ abstract contract Epochs is IDAEpochs, Signers {
     function advance(uint256 steps) external returns (bool started) {
         EpochsStorage storage $ = _epochsStorage();
         Building memory building = $.building;
-        if (building.since == 0) _checkDue($);
-        if (building.since == 0 || block.timestamp >= building.since + BUILD_TIME) {
+        if (building.phase == Phase.None) _checkDue($);
+        if (building.phase == Phase.None || block.timestamp >= building.since + BUILD_TIME) {
             delete building;
-            building.since = uint40(block.timestamp);
+            (building.since, building.phase) = (uint40(block.timestamp), Phase.Weighing);
         }
-        if (!building.weighed) steps = _weighAll(building, steps);
-        uint256 count = activeSigners();
-        if (building.weighed) {
-            if (count < $.minSigners) {
-                delete $.building;
-                return false;
-            }
-            _writeMembers($.records[$.head.epoch + 1], building, count, steps);
-            started = building.next == count;
-        }
+        if (building.phase == Phase.Weighing) steps = _weighAll($, building, steps);
+        if (building.phase == Phase.Drawing) steps = _drawAll($, building, steps);
+        if (building.phase == Phase.Writing) started = _writeAll($, building, steps);
         if (started) _start($, building);
         else $.building = building;
     }
@@ -117,8 +125,12 @@ abstract contract Epochs is IDAEpochs, Signers {
         require(active >= $.minSigners, TooFewSigners(active, $.minSigners));
     }
 
-    /// Reads the stake of `steps` signers, and gives how many steps are left.
-    function _weighAll(Building memory building, uint256 steps) private returns (uint256 left) {
+    /// Reads the stakes of as many signers as there are steps, and gives how many steps are left.
+    function _weighAll(
+        EpochsStorage storage $,
+        Building memory building,
+        uint256 steps
+    ) private returns (uint256 left) {
         uint256 index = building.next;
         for (left = steps; left != 0 && index < activeSigners(); --left) {
             uint256 weight = _weigh(index);
@@ -127,71 +139,111 @@ abstract contract Epochs is IDAEpochs, Signers {
             building.totalWeight += uint96(weight);
             ++index;
         }
-        building.weighed = index == activeSigners();
-        building.next = building.weighed ? 0 : uint16(index);
+        building.next = uint16(index);
+        uint256 count = activeSigners();
+        if (index < count) return left;
+        if (count < $.minSigners) {
+            building.phase = Phase.None;
+            return 0;
+        }
+        building.seed = _randomness.draw(bytes32(uint256($.head.lastCertificate)));
+        (building.next, building.members) = (0, uint16(count));
+        // Each has its least rows: of more, not all fit.
+        if (count <= SEATS) building.phase = Phase.Writing;
+        else _beginDrawing(building);
     }
 
-    function _writeMembers(EpochRecord storage record, Building memory building, uint256 count, uint256 steps) private {
-        for (uint256 left = steps; left != 0 && building.next < count;) {
+    function _beginDrawing(Building memory building) private pure {
+        (building.phase, building.committee) = (Phase.Drawing, true);
+        (building.next, building.members) = (0, 0);
+        (building.key.x, building.key.y) = (0, 0);
+        delete building.rows;
+    }
+
+    /// Draws the seats of as many signers as there are steps, and gives how many steps are left.
+    function _drawAll(EpochsStorage storage $, Building memory building, uint256 steps) private returns (uint256 left) {
+        uint256 count = activeSigners();
+        for (left = steps; left != 0 && building.next < count; --left) {
+            uint32 id = _activeAt(building.next++);
+            uint96 stake = _registrationOf(id).weight;
+            uint256 seats = Committee.seatsOf(building.seed, building.drawnStake, stake, building.totalWeight);
+            building.drawnStake += stake;
+            if (seats != 0) $.drawn[building.members++] = uint64((uint256(id) << 32) | seats);
+        }
+        if (building.next < count) return left;
+        (building.phase, building.next) = (Phase.Writing, 0);
+        building.totalWeight = uint96(SEATS);
+    }
+
+    /// Writes members, and says whether all are written and share a code.
+    function _writeAll(EpochsStorage storage $, Building memory building, uint256 steps) private returns (bool) {
+        EpochRecord storage record = $.records[$.head.epoch + 1];
+        for (uint256 left = steps; left != 0 && building.next < building.members;) {
             uint256 chunk = building.next / MemberCode.PER_CHUNK;
-            uint256 length = Math.min(count - building.next, MemberCode.PER_CHUNK);
-            record.chunks[chunk] = _writeChunk(building, length);
+            uint256 length = Math.min(building.members - building.next, MemberCode.PER_CHUNK);
+            record.chunks[chunk] = _writeChunk($, building, length);
             left = Math.saturatingSub(left, length);
         }
+        if (building.next < building.members) return false;
+        if (_codesOf(building) != 0) return true;
+        // So many least rows that they don't fit beside the large shares.
+        _beginDrawing(building);
+        return false;
     }
 
-    function _writeChunk(Building memory building, uint256 length) private returns (address) {
+    function _writeChunk(EpochsStorage storage $, Building memory building, uint256 length) private returns (address) {
         bytes memory chunk = new bytes(length * MemberCode.SIZE);
         Member memory member;
         for (uint256 position = 0; position < length; ++position) {
-            _nextMember(building, member);
+            _nextMember($, building, member);
             MemberCode.put(chunk, position, member);
         }
         return DataContract.write(chunk);
     }
 
     /// Fills in the member that comes next, and adds it to the sums.
-    function _nextMember(Building memory building, Member memory member) private view {
-        Registration storage registration;
-        (member.id, registration) = _weighed(building.next);
-        (member.account, member.weight) = (registration.account, registration.weight);
+    function _nextMember(EpochsStorage storage $, Building memory building, Member memory member) private view {
+        uint64 drawn = building.committee ? $.drawn[building.next] : 0;
+        member.id = building.committee ? uint32(drawn >> 32) : _activeAt(building.next);
+        Registration storage registration = _registrationOf(member.id);
+        member.account = registration.account;
+        member.weight = building.committee ? uint32(drawn) : registration.weight;
         (member.key.x, member.key.y) = (registration.key.x, registration.key.y);
-        member.firstWeight = building.weight;
         for (uint256 code = 0; code < RowShares.CODES; ++code) {
             member.firstSlot[code] = building.rows[code];
             building.rows[code] += uint32(RowShares.rowsOf(code, member.weight, building.totalWeight));
         }
-        building.weight += member.weight;
         ++building.next;
         // Of keys that were checked when they were registered.
         assert(BN254.addTo(building.key, member.key.x, member.key.y));
     }
 
-    function _start(EpochsStorage storage $, Building memory building) private {
-        uint8 codes = 0;
+    function _codesOf(Building memory building) private pure returns (uint8 codes) {
         for (uint256 code = 0; code < RowShares.CODES; ++code)
             if (building.rows[code] <= RowShares.totalRows(code)) codes |= uint8(1 << code);
+    }
+
+    function _start(EpochsStorage storage $, Building memory building) private {
         Head memory head = $.head;
         uint32 epoch = head.epoch + 1;
-        bytes32 contribution = bytes32(uint256(head.lastCertificate));
-        head = Head(epoch, uint40(block.timestamp), building.next, building.totalWeight, head.lastCertificate);
+        head = Head(epoch, uint40(block.timestamp), building.members, building.totalWeight, head.lastCertificate);
         $.head = head;
         EpochRecord storage record = $.records[epoch];
         record.startedAt = head.startedAt;
-        record.members = building.next;
-        record.committees = codes == 0;
-        record.codes = codes == 0 ? uint8(1 << RowShares.COMMITTEE_CODE) : codes;
+        record.members = building.members;
+        record.committee = building.committee;
+        uint8 codes = _codesOf(building);
+        record.codes = codes;
         record.totalWeight = building.totalWeight;
         record.aggregateKey = building.key;
+        record.seed = building.seed;
         delete $.building;
-        bytes32 seed = _randomness.draw(contribution);
-        record.seed = seed;
-        emit EpochStarted(epoch, seed, building.next, building.totalWeight, record.codes);
+        emit EpochStarted(epoch, building.seed, building.members, building.totalWeight, codes);
     }
 
     function _checkNotBuilding() internal view override {
         EpochsStorage storage $ = _epochsStorage();
-        require($.building.since == 0, EpochBeingBuilt($.head.epoch + 1));
+        require($.building.phase == Phase.None, EpochBeingBuilt($.head.epoch + 1));
     }
 
     // ---- parameters
@@ -234,7 +286,7 @@ abstract contract Epochs is IDAEpochs, Signers {
                 startedAt: record.startedAt,
                 members: record.members,
                 codes: record.codes,
-                committees: record.committees,
+                committee: record.committee,
                 totalWeight: record.totalWeight,
                 seed: record.seed,
                 aggregateKey: record.aggregateKey
@@ -263,48 +315,20 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint8 log2K,
         uint32 row
     ) internal view returns (address account) {
+        (uint256 members_, uint256 totalWeight, uint256 codes) = (record.members, record.totalWeight, record.codes);
         uint256 code = RowShares.codeOf(log2K);
-        (uint256 totalWeight, bool committees) = (record.totalWeight, record.committees);
-        {
-            (uint256 members_, uint256 codes) = (record.members, record.codes);
-            require((codes >> code) & 1 == 1, InvalidCode(log2K));
-            if (index >= members_ || row >= RowShares.totalRows(code)) return address(0);
-        }
-        bytes32 key = Assignment.keyOf(record.seed, blobId);
-        uint256 slot = Assignment.slotOf(key, log2K + 2, row);
+        require((codes >> code) & 1 == 1, InvalidCode(log2K));
+        if (index >= members_ || row >= RowShares.totalRows(code)) return address(0);
+        uint256 slot = Assignment.slotOf(Assignment.keyOf(record.seed, blobId), log2K + 2, row);
         MemberCode.Share memory share = MemberCode.shareOf(
             record.chunks[index / MemberCode.PER_CHUNK],
             index % MemberCode.PER_CHUNK,
             code
         );
-        bool isHolder =
-            committees
-                ? _hasSeat(share, slot, key, totalWeight)
-                : _hasSlot(share, slot, RowShares.rowsOf(code, share.weight, totalWeight));
-        return isHolder ? share.account : address(0);
-    }
-
-    /// Whether the share of so many rows has `slot`.
-    function _hasSlot(MemberCode.Share memory share, uint256 slot, uint256 rows) private pure returns (bool) {
         // 2^17 at most.
         unchecked {
-            return slot >= share.firstSlot && slot < share.firstSlot + rows;
-        }
-    }
-
-    /// Whether the seat that `slot` is of was drawn by the member.
-    function _hasSeat(
-        MemberCode.Share memory share,
-        uint256 slot,
-        bytes32 key,
-        uint256 totalWeight
-    ) private pure returns (bool) {
-        uint256 seat = slot / Assignment.SLOTS_PER_SEAT;
-        if (seat >= Assignment.SEATS) return false;
-        uint256 point = Assignment.pointOf(key, seat, totalWeight);
-        // 2^97 wei at most.
-        unchecked {
-            return point >= share.firstWeight && point < share.firstWeight + share.weight;
+            uint256 end = share.firstSlot + RowShares.rowsOf(code, share.weight, totalWeight);
+            return slot >= share.firstSlot && slot < end ? share.account : address(0);
         }
     }
 

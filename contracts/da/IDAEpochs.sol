@@ -5,18 +5,19 @@ import {G1Point} from "../lib/BN254.sol";
 
 /// @title Who signs in which epoch, with which weight, and which rows are whose
 /// @notice The members of an epoch, their keys, weights and shares of the rows are frozen when it is built, in steps that anyone may take; the seed is
-/// drawn last. Times in seconds, weights in wei of bonded stake.
+/// drawn when all stakes are read. Times in seconds, weights in wei of bonded stake.
 /// Rows of a blob with K originals (T = 4K in all): member i holds min(K, max(s, ceil(3K·weight/total))) of them, those at the slots
 /// [firstSlot(i), firstSlot(i + 1)) of the blob's permutation of rows (see `Assignment`). A code fits an epoch if all shares together fit T.
-/// An epoch that not even the largest code fits is one of committees: each blob has 442 seats at K = 16384, drawn by weight.
+/// Where not even the largest code fits all signers, the epoch has a committee: 442 seats are drawn by stake and seed (see `Committee`), members are
+/// those who have seats, and their weights are seats.
 interface IDAEpochs {
     struct Epoch {
         uint64 startedAt;
         uint32 members;
         /// Bit j: a blob may have K = 64·4^j.
         uint8 codes;
-        /// Seats are drawn for each blob.
-        bool committees;
+        /// Weights are seats.
+        bool committee;
         uint96 totalWeight;
         bytes32 seed;
         G1Point aggregateKey;
@@ -26,8 +27,6 @@ interface IDAEpochs {
         uint32 id;
         address account;
         uint96 weight;
-        /// Sum of the weights of those before it.
-        uint96 firstWeight;
         G1Point key;
         /// By code, K = 64·4^j; where a code does not fit, nothing is meant by it.
         uint32[5] firstSlot;
@@ -44,7 +43,7 @@ interface IDAEpochs {
     error ZeroMinSigners();
     error InvalidEpochLength(uint64 epochLength);
 
-    /// @notice Takes `steps` steps (a signer read or written each) towards the next epoch, and begins it if that was all. Anyone. Signers are written 128
+    /// @notice Takes `steps` steps (a signer read, drawn or written each) towards the next epoch, and begins it if that was all. Anyone. Members are written 128
     /// at once, so a call may take up to 127 steps more. To read one takes some 12,000 gas, to write one 40,000. What is not complete after a day starts over, as stake may leave that was read then; and where
     /// too few are left of those that were read, none begins. Reverts EpochNotDue, TooFewSigners.
     function advance(uint256 steps) external returns (bool started);

@@ -4,7 +4,7 @@ pragma solidity ^0.8.37;
 import {IDAEpochs} from "./IDAEpochs.sol";
 
 /// @title Members of an epoch, kept as the code of contracts
-/// @notice 128 bytes each: key x ‖ key y ‖ account, weight ‖ id, weight of those before, first slot by code (16 bits each: where a code fits, they do).
+/// @notice 128 bytes each: key x ‖ key y ‖ account, weight ‖ id, first slot by code (16 bits each: where a code fits, they do).
 /// To read a key costs a hundred gas here, beside 4,700 once for 128 members; three slots of storage would cost 6,300 for each.
 library MemberCode {
     uint256 internal constant SIZE = 128;
@@ -17,13 +17,12 @@ library MemberCode {
     struct Share {
         address account;
         uint256 weight;
-        uint256 firstWeight;
         uint256 firstSlot;
     }
 
     /// @dev Writes `member` as the one at `position` of a chunk.
     function put(bytes memory chunk, uint256 position, IDAEpochs.Member memory member) internal pure {
-        uint256 tail = (uint256(member.id) << 224) | (uint256(member.firstWeight) << 128);
+        uint256 tail = uint256(member.id) << 128;
         for (uint256 code = 0; code < 5; ++code) tail |= uint256(uint16(member.firstSlot[code])) << (112 - 16 * code);
         (uint256 x, uint256 y) = (member.key.x, member.key.y);
         uint256 weighed = (uint256(uint160(member.account)) << 96) | member.weight;
@@ -52,7 +51,7 @@ library MemberCode {
         }
         (member.key.x, member.key.y) = (x, y);
         (member.account, member.weight) = (address(uint160(weighed >> 96)), uint96(weighed));
-        (member.id, member.firstWeight) = (uint32(tail >> 224), uint96(tail >> 128));
+        member.id = uint32(tail >> 128);
         for (uint256 code = 0; code < 5; ++code) member.firstSlot[code] = uint16(tail >> (112 - 16 * code));
     }
 
@@ -76,7 +75,7 @@ library MemberCode {
             tail := mload(32)
         }
         (share.account, share.weight) = (address(uint160(owner >> 96)), uint96(owner));
-        (share.firstWeight, share.firstSlot) = (uint96(tail >> 128), uint16(tail >> (112 - 16 * code)));
+        share.firstSlot = uint16(tail >> (112 - 16 * code));
     }
 
     /// @dev The key of the member at `position`, and its weight.

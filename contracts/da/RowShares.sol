@@ -6,8 +6,6 @@ pragma solidity ^0.8.37;
 /// probability 2^-100 (hypergeometric: see docs/da.md); at K rows a member has the whole blob.
 library RowShares {
     uint256 internal constant CODES = 5;
-    /// The one that committees use.
-    uint256 internal constant COMMITTEE_CODE = 4;
     /// s by code.
     bytes5 private constant LEAST_ROWS = 0x6987919394;
 

@@ -161,11 +161,13 @@ abstract contract Signers is IDASigners, AccessManagedUpgradeable {
         registration.weight = uint96(weight);
     }
 
-    /// @dev The active signer at `index`, as it was weighed.
-    function _weighed(uint256 index) internal view returns (uint32 id, Registration storage registration) {
-        SignersStorage storage $ = _signersStorage();
-        id = $.active[index];
-        registration = $.registrations[id - 1];
+    /// @dev Id of the active signer at `index`.
+    function _activeAt(uint256 index) internal view returns (uint32) {
+        return _signersStorage().active[index];
+    }
+
+    function _registrationOf(uint32 id) internal view returns (Registration storage) {
+        return _signersStorage().registrations[id - 1];
     }
 
     function _deactivate(address account) private {

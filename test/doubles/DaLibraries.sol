@@ -49,8 +49,4 @@ contract DaLibraries {
     function slotOf(bytes32 key, uint256 log2T, uint256 row) external pure returns (uint256) {
         return Assignment.slotOf(key, log2T, row);
     }
-
-    function pointOf(bytes32 key, uint256 seat, uint256 totalWeight) external pure returns (uint256) {
-        return Assignment.pointOf(key, seat, totalWeight);
-    }
 }
