@@ -1,7 +1,7 @@
 import { getBytes, keccak256 } from 'ethers'
 import { type Code, codeOf } from './codes.ts'
 import { checkHash, checkInteger, DaFormatError } from './format-error.ts'
-import { COMMITTEE_SEATS, type MemberShare, rowsOfShare, type Shares, SLOTS_PER_SEAT } from './shares.ts'
+import { type MemberShare, rowsOfShare, type Shares } from './shares.ts'
 
 /** What an epoch says of whose rows are whose. */
 export interface AssignmentEpoch extends Omit<Shares, 'members'> {
@@ -12,15 +12,13 @@ export interface AssignmentEpoch extends Omit<Shares, 'members'> {
 
 /** Which member of an epoch holds which rows of one blob. Members are indices in the epoch. */
 export interface Assignment {
-  /** The rows of a member in the order of its slots; in an epoch of committees perhaps none. */
+  /** The rows of a member in the order of its slots. */
   rowsOf(member: number): Uint32Array
   /** Who must hold a row; undefined if nobody must. */
   ownerOf(row: number): number | undefined
 }
 
 const ROUNDS = 12
-/** Behind the key, so that a seat's hash is none of a round's. */
-const SEAT_DOMAIN = 0xff
 
 /**
  * Rows are dealt by a permutation of theirs that epoch and blob key: slot i is row p(i), and members hold consecutive slots. The contract computes the same
@@ -32,7 +30,7 @@ export function createAssignment(epoch: AssignmentEpoch, blobId: string, log2K: 
   if (!(epoch.codes & (1 << code.index))) throw new DaFormatError(`K = ${code.k} is no code of the epoch (mask ${epoch.codes})`)
   const key = getBytes(keccak256(checkHash(epoch.seed, 'the seed of the epoch') + checkHash(blobId, 'the id of the blob').slice(2)))
   const permutation = createPermutation(key, code.log2T)
-  const { slotsOf, ownerOfSlot } = epoch.committees ? seatedSlots(epoch, key) : dealtSlots(epoch, code)
+  const { slotsOf, ownerOfSlot } = dealtSlots(epoch, code)
   return {
     rowsOf: (member) => slotsOf(checkInteger(member, 0, epoch.members.length - 1, 'the member')).map(permutation.rowOf),
     ownerOf: (row) => ownerOfSlot(permutation.slotOf(checkInteger(row, 0, code.t - 1, 'the row'))),
@@ -54,19 +52,6 @@ function dealtSlots({ members, totalWeight }: AssignmentEpoch, code: Code): Slot
       const member = lastAtMost(members.length, (i) => first(i) <= slot)
       return slot < first(member) + count(member) ? member : undefined
     },
-  }
-}
-
-/** Each seat's slots are those of the member on whose weight the seat's point falls. */
-function seatedSlots({ members, totalWeight }: AssignmentEpoch, key: Uint8Array): Slots {
-  const seats = Array.from({ length: COMMITTEE_SEATS }, (_, seat) => {
-    const point = BigInt(keccak256(Uint8Array.of(...key, SEAT_DOMAIN, seat >> 8, seat & 0xff))) % totalWeight
-    return lastAtMost(members.length, (i) => members[i]!.firstWeight <= point)
-  })
-  return {
-    slotsOf: (member) =>
-      Uint32Array.from(seats.flatMap((owner, seat) => (owner === member ? Array.from({ length: SLOTS_PER_SEAT }, (_, i) => seat * SLOTS_PER_SEAT + i) : []))),
-    ownerOfSlot: (slot) => seats[Math.floor(slot / SLOTS_PER_SEAT)],
   }
 }
 

@@ -80,12 +80,11 @@ export class EpochReader {
     if (known && known.seed === info.seed && known.startedAt === Number(info.startedAt)) return known
     const pages = Array.from({ length: Math.ceil(Number(info.members) / PAGE) }, (_, page) => asked(epochs.members(number, page * PAGE, PAGE)))
     const members = (await Promise.all(pages)).flat().map(
-      ({ id, account, weight, firstWeight, key, firstSlot }, index): EpochMember => ({
+      ({ id, account, weight, key, firstSlot }, index): EpochMember => ({
         index,
         id: Number(id),
         account,
         weight,
-        firstWeight,
         key: { x: key.x, y: key.y },
         firstSlot: firstSlot.map(Number),
       }),
@@ -96,7 +95,6 @@ export class EpochReader {
       seed: info.seed,
       totalWeight: info.totalWeight,
       codes: Number(info.codes),
-      committees: info.committees,
       aggregateKey: { x: info.aggregateKey.x, y: info.aggregateKey.y },
       members,
     }
