@@ -63,7 +63,7 @@ async function put(disperser: DisperserClient, data: Uint8Array): Promise<number
   const start = performance.now()
   const { requestId } = await disperser.put({ data, payment: null })
   for (;;) {
-    const { state, reason } = await disperser.getStatus({ requestId })
+    const { state, reason } = await disperser.getStatus({ requestId, blobId: new Uint8Array() })
     if (state === 'CERTIFIED' || state === 'FINAL') return (performance.now() - start) / 1000
     if (state === 'REFUSED' || state === 'NOT_ENOUGH_SIGNATURES') throw new Error(`the network refused a blob: ${reason}`)
     await sleep(POLL_MS)

@@ -1,9 +1,10 @@
 import { expect } from 'chai'
 import { createChance } from '../../bench/sim/da/chance.ts'
 import { codesOf, epochOf, loadOf, SIGNERS } from '../../bench/sim/da/epoch.ts'
-import { failuresOf, log2SeatsMissing } from '../../bench/sim/da/failures.ts'
+import { failuresOf } from '../../bench/sim/da/failures.ts'
 import { svgOf, textOf } from '../../bench/sim/da/plot.ts'
 import { log2AllGood, log2AtLeast, log2Choose } from '../../bench/sim/da/probability.ts'
+import { seatsOfParts, THIRD, TOO_MANY } from '../../bench/sim/da/seats.ts'
 import { permutationOf, soundnessOf } from '../../bench/sim/da/soundness.ts'
 import { DISTRIBUTIONS, type Distribution } from '../../bench/sim/da/stake.ts'
 import { CODES } from '../../protocol/da/codes.ts'
@@ -31,14 +32,13 @@ describe('Simulation of data availability', () => {
     expect(2 ** log2Choose(52, 5)).to.be.closeTo(2_598_960, 1e-3)
     expect(2 ** log2AtLeast(10, 0.5, 8)).to.be.closeTo(56 / 1024, 1e-12)
     expect(log2AtLeast(10, 0.5, 0)).to.be.closeTo(0, 1e-9)
-    expect(log2SeatsMissing(1 / 3, 442, 148, 16_384)).to.be.closeTo(-13.8, 0.1)
   })
 
-  it('without committees, whoever refuses, lies or colludes: honest signers of a certificate hold K distinct rows', () => {
+  it('whoever refuses, lies or colludes, also in a committee: honest signers of a certificate hold K distinct rows', () => {
     for (const distribution of distributions)
-      for (const signers of [4, 7, 28, 111]) {
+      for (const signers of [4, 7, 28, 111, 1000]) {
         const epoch = epochOf(distribution, signers)
-        expect(epoch.shares.committees).to.equal(false)
+        expect(epoch.shares.committee).to.equal(signers === 1000)
         for (const { adversary, order, failed, least } of failuresOf(epoch, createChance('test')))
           expect([failed, least >= 1], `${distribution} ${signers} ${adversary} ${order}`).to.deep.equal([0, true])
       }
@@ -47,7 +47,7 @@ describe('Simulation of data availability', () => {
   it('all shares of an epoch fit into its rows, and three times K are given out', () => {
     for (const distribution of distributions)
       for (const signers of SIGNERS) {
-        const { filled } = loadOf(epochOf(distribution, signers), 2 ** 20, createChance('test'))
+        const { filled } = loadOf(epochOf(distribution, signers), 2 ** 20)
         expect(filled, `${distribution} ${signers}`).to.be.within(0.7, 1)
       }
   })
@@ -58,6 +58,16 @@ describe('Simulation of data availability', () => {
         const sound = soundnessOf(epochOf(distribution, signers))
         expect(sound.map(({ k }) => k)).to.deep.equal(codesOf(epochOf(distribution, signers).shares).map(({ k }) => k))
         for (const { log2Accepts } of sound) expect(log2Accepts).to.be.at.most(-100)
+      }
+  })
+
+  it('a quarter of the stake never gets a third of the seats in some hundred committees, nor a third of it too many', () => {
+    for (const distribution of distributions)
+      for (const { part, mean, most, log2Third, log2TooMany } of seatsOfParts(distribution, 600, createChance('test'))) {
+        expect(mean / 442, `${distribution} ${part}`).to.be.closeTo(part, 0.02)
+        expect(most).to.be.below(part > 0.29 ? TOO_MANY : THIRD)
+        expect(log2TooMany).to.be.below(-13)
+        if (part <= 0.2) expect(log2Third).to.be.below(-30)
       }
   })
 

@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {Assignment} from "../../contracts/da/Assignment.sol";
 import {BatchTree} from "../../contracts/da/BatchTree.sol";
 import {Blob} from "../../contracts/da/Blob.sol";
+import {Committee} from "../../contracts/da/Committee.sol";
 import {BlobIds} from "../../contracts/da/BlobIds.sol";
 import {RowTree} from "../../contracts/da/RowTree.sol";
 
@@ -48,5 +49,9 @@ contract DaLibraries {
 
     function slotOf(bytes32 key, uint256 log2T, uint256 row) external pure returns (uint256) {
         return Assignment.slotOf(key, log2T, row);
+    }
+
+    function seatsOf(bytes32 seed, uint256 before, uint256 stake, uint256 total) external pure returns (uint256) {
+        return Committee.seatsOf(seed, before, stake, total);
     }
 }

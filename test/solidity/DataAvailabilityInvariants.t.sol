@@ -169,7 +169,6 @@ contract DataAvailabilityHandler {
         uint256 sum = 0;
         G1Point memory key;
         for (uint256 i = 0; i < all.length; ++i) {
-            vm.assertEq(all[i].firstWeight, sum, "I51: the weight of those before");
             sum += all[i].weight;
             vm.assertTrue(BN254.addTo(key, all[i].key.x, all[i].key.y), "I51: a key is a point");
             vm.assertTrue(_reading(all[i]).bonded == all[i].weight, "I50: a weight that was not bonded within a day");

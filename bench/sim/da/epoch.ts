@@ -1,6 +1,7 @@
 import { type Assignment, createAssignment } from '../../../protocol/da/assignment.ts'
 import { CODES, type Code, codeOf, shapeFor } from '../../../protocol/da/codes.ts'
-import { COMMITTEE_CODE, rowsOfShare, type Shares, sharesOf } from '../../../protocol/da/shares.ts'
+import { type EpochShares, epochSharesOf } from '../../../protocol/da/committee.ts'
+import { rowsOfShare, type Shares } from '../../../protocol/da/shares.ts'
 import type { Chance } from './chance.ts'
 import { type Distribution, stakesOf } from './stake.ts'
 
@@ -11,13 +12,16 @@ export const BLOBS = [128 * 2 ** 10, 2 ** 20, 8 * 2 ** 20, 32 * 2 ** 20]
 export interface SimulatedEpoch {
   signers: number
   distribution: Distribution
-  shares: Shares
+  shares: EpochShares
 }
+
+/** Seats of a committee are drawn by the same seed in every run. */
+const SEED = `0x${'5e'.repeat(32)}`
 
 export const epochOf = (distribution: Distribution, signers: number): SimulatedEpoch => ({
   signers,
   distribution,
-  shares: sharesOf(stakesOf(distribution, signers)),
+  shares: epochSharesOf(stakesOf(distribution, signers), SEED),
 })
 
 /** The codes that the epoch allows, smallest first. */
@@ -27,16 +31,8 @@ export const codesOf = ({ codes }: Pick<Shares, 'codes'>): Code[] => CODES.filte
 export const assignmentOf = (shares: Shares, chance: Chance, code: Code): Assignment =>
   createAssignment({ ...shares, seed: chance.hash() }, chance.hash(), code.log2K)
 
-/** Blobs over which a figure is taken that in an epoch of committees is another for each blob. */
-const COMMITTEES = 20
-
-/** How many rows each member holds: of one blob, or in an epoch of committees of some, one after the other. */
-export function rowCounts({ shares }: SimulatedEpoch, code: Code, chance: Chance): number[] {
-  if (!shares.committees) return shares.members.map(({ weight }) => rowsOfShare(code, weight, shares.totalWeight))
-  return Array.from({ length: COMMITTEES }, () => assignmentOf(shares, chance, COMMITTEE_CODE)).flatMap(({ rowsOf }) =>
-    shares.members.map((_, member) => rowsOf(member).length),
-  )
-}
+/** How many rows each member holds. */
+const rowCounts = ({ members, totalWeight }: Shares, code: Code): number[] => members.map(({ weight }) => rowsOfShare(code, weight, totalWeight))
 
 export interface Load {
   signers: number
@@ -54,13 +50,13 @@ export interface Load {
   sent: number
 }
 
-/** What a blob of so many bytes costs the network. */
-export function loadOf(epoch: SimulatedEpoch, blob: number, chance: Chance): Load {
+/** What a blob of so many bytes costs the network; where there is a committee, signers without a seat count as well. */
+export function loadOf(epoch: SimulatedEpoch, blob: number): Load {
   const { k, t, rowSize, log2K } = shapeFor(blob, epoch.shares.codes)
-  const counts = rowCounts(epoch, codeOf(log2K), chance).sort((a, b) => a - b)
-  const blobs = counts.length / epoch.signers
+  const members = rowCounts(epoch.shares, codeOf(log2K))
+  const counts = [...Array<number>(epoch.signers - members.length).fill(0), ...members.sort((a, b) => a - b)]
   const bytes = (rows: number) => storeBytes(rows, k, rowSize) / blob
-  const total = counts.reduce((sum, rows) => sum + bytes(rows), 0) / blobs
+  const total = counts.reduce((sum, rows) => sum + bytes(rows), 0)
   return {
     signers: epoch.signers,
     distribution: epoch.distribution,
@@ -68,7 +64,7 @@ export function loadOf(epoch: SimulatedEpoch, blob: number, chance: Chance): Loa
     k,
     rowSize,
     rows: { min: counts[0]!, median: counts[counts.length >> 1]!, max: counts.at(-1)! },
-    filled: counts.reduce((sum, rows) => sum + rows, 0) / blobs / t,
+    filled: counts.reduce((sum, rows) => sum + rows, 0) / t,
     received: { mean: total / epoch.signers, max: bytes(counts.at(-1)!) },
     sent: total,
   }

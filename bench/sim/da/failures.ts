@@ -1,17 +1,15 @@
-import { COMMITTEE_SEATS, SLOTS_PER_SEAT } from '../../../protocol/da/shares.ts'
 import type { Chance } from './chance.ts'
 import { assignmentOf, codesOf, type SimulatedEpoch } from './epoch.ts'
-import { log2AtLeast } from './probability.ts'
 import type { Distribution } from './stake.ts'
 
 /** Blobs of each epoch. */
 const TRIALS = 20
 
-/** In which order an adversary's members are taken until their stake would be a third; `holders` looks at the blob's rows and takes those with most rows to their stake. */
+/** In which order an adversary's members are taken until their weight would be a third; `holders` looks at the blob's rows and takes those with most rows to their weight. */
 const ORDERS = ['random', 'largest', 'smallest', 'holders'] as const
 export type Order = (typeof ORDERS)[number]
 
-/** What members do. Each set has less than a third of the stake, or as much as a certificate can do without. */
+/** What members do. Each set has less than a third of the weight, or as much as a certificate can do without. */
 export type Adversary =
   /** Some don't answer: nothing is lied about. */
   | 'refuse'
@@ -24,7 +22,6 @@ export interface Failures {
   signers: number
   distribution: Distribution
   k: number
-  committees: boolean
   adversary: Adversary
   order: Order
   trials: number
@@ -32,16 +29,17 @@ export interface Failures {
   failed: number
   /** Distinct rows of the honest signers, of the K it takes, in the worst trial. */
   least: number
-  /** log2 of the probability of a failure for one blob, at most; −∞ where counting excludes it, null where nothing bounds it. */
-  log2Bound: number | null
 }
 
-/** Whether a certificate stands for a blob that can be recovered: in the smallest code that the epoch allows, over some blobs. */
+/**
+ * Whether a certificate stands for a blob that can be recovered: in the smallest code that the epoch allows, over some blobs. Members that hold rows for a
+ * third of the weight hold K rows by counting: the bound is zero.
+ */
 export function failuresOf(epoch: SimulatedEpoch, chance: Chance): Failures[] {
   const { shares, signers, distribution } = epoch
   const code = codesOf(shares)[0]!
   const cases = (['refuse', 'lie', 'collude'] as const).flatMap((adversary) =>
-    ORDERS.map((order) => ({ adversary, order, least: Number.POSITIVE_INFINITY, failed: 0, stake: 1 })),
+    ORDERS.map((order) => ({ adversary, order, least: Number.POSITIVE_INFINITY, failed: 0 })),
   )
   for (let trial = 0; trial < TRIALS; trial++) {
     const assignment = assignmentOf(shares, chance, code)
@@ -50,33 +48,16 @@ export function failuresOf(epoch: SimulatedEpoch, chance: Chance): Failures[] {
       const honest = honestSigners(epoch, each, rows, chance)
       const held = distinct(rows, honest, code.t)
       each.least = Math.min(each.least, held / code.k)
-      each.stake = Math.min(each.stake, stakeOf(epoch, honest))
       if (held < code.k) each.failed++
     }
   }
-  return cases.map(({ stake, ...each }) => ({
-    ...{ signers, distribution, k: code.k, committees: shares.committees, trials: TRIALS, ...each },
-    log2Bound: boundOf(shares.committees, each.order, stake),
-  }))
+  return cases.map((each) => ({ signers, distribution, k: code.k, trials: TRIALS, ...each }))
 }
-
-/**
- * Members that hold rows for a third of the stake hold K rows by counting. Seats are drawn for each blob: those of members chosen without a look at the blob
- * are binomial; against members chosen by their seats nothing helps.
- */
-function boundOf(committees: boolean, order: Order, stake: number): number | null {
-  if (!committees) return Number.NEGATIVE_INFINITY
-  return order === 'holders' ? null : log2SeatsMissing(stake, COMMITTEE_SEATS, SLOTS_PER_SEAT, 16_384)
-}
-
-/** log2 of the probability that a part `stake` of the stake gets too few seats to hold K rows. */
-export const log2SeatsMissing = (stake: number, seats: number, rowsPerSeat: number, k: number): number =>
-  log2AtLeast(seats, 1 - stake, seats - Math.ceil(k / rowsPerSeat) + 1)
 
 /** Members that signed and hold what they signed for. */
 function honestSigners(epoch: SimulatedEpoch, { adversary, order }: { adversary: Adversary; order: Order }, rows: Uint32Array[], chance: Chance): number[] {
   const { totalWeight } = epoch.shares
-  const everyone = Array.from({ length: epoch.signers }, (_, i) => i)
+  const everyone = epoch.shares.members.map((_, i) => i)
   const without = (members: readonly number[], by: Order, most: bigint) => leaveOut(epoch, ordered(epoch, members, by, rows, chance), most)
   if (adversary === 'refuse') return without(everyone, order, totalWeight / 3n)
   // Who lies was settled before there was a blob.
@@ -103,9 +84,6 @@ function ordered({ shares }: SimulatedEpoch, members: readonly number[], order: 
   if (order === 'holders') return shuffled.sort((a, b) => density(b) - density(a))
   return shuffled.sort((a, b) => (order === 'largest' ? weight(b) - weight(a) : weight(a) - weight(b)))
 }
-
-const stakeOf = ({ shares }: SimulatedEpoch, members: readonly number[]): number =>
-  Number(members.reduce((sum, member) => sum + shares.members[member]!.weight, 0n)) / Number(shares.totalWeight)
 
 function distinct(rows: readonly Uint32Array[], members: readonly number[], t: number): number {
   const held = new Uint8Array(t)

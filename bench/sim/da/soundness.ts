@@ -8,7 +8,7 @@ export interface Soundness {
   signers: number
   distribution: Distribution
   k: number
-  /** What the member with fewest rows holds; in an epoch of committees, of one seat. */
+  /** What the member with fewest rows holds. */
   rows: number
   /** log2 of the probability that it accepts a blob of which too few rows are valid; −∞ if it holds enough to decode. */
   log2Accepts: number
@@ -17,8 +17,8 @@ export interface Soundness {
 /** How sure the least of the members can be on its own, by code. */
 export const soundnessOf = ({ shares, signers, distribution }: SimulatedEpoch): Soundness[] =>
   codesOf(shares).map((code) => {
-    const { committees, members, totalWeight } = shares
-    const rows = committees ? code.minRows : Math.min(...members.map(({ weight }) => rowsOfShare(code, weight, totalWeight)))
+    const { members, totalWeight } = shares
+    const rows = Math.min(...members.map(({ weight }) => rowsOfShare(code, weight, totalWeight)))
     return { signers, distribution, k: code.k, rows, log2Accepts: log2WronglyAccepts(code.k, rows) }
   })
 

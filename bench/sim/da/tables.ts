@@ -2,7 +2,7 @@ import Table from 'cli-table3'
 import { type Simulation, sizeOf } from './index.ts'
 
 /** What a simulation found, for the reader. */
-export function tablesOf({ loads, soundness, failures, permutation, churn, throughput }: Simulation): string {
+export function tablesOf({ loads, soundness, failures, seats, permutation, churn, throughput }: Simulation): string {
   const largest = Math.max(...loads.map(({ blob }) => blob))
   return [
     table(
@@ -39,12 +39,19 @@ export function tablesOf({ loads, soundness, failures, permutation, churn, throu
     ),
     table(
       'Certified, but honest signers hold fewer than K distinct rows',
-      ['stake', 'signers', 'K', 'a third of the stake', 'taken by', 'failed', 'rows held/K, least', 'log2 of the bound'],
+      ['stake', 'signers', 'K', 'a third of the weight', 'taken by', 'failed', 'rows held/K, least'],
       failures
         .filter(({ failed, adversary, order }) => failed > 0 || (adversary === 'collude' && (order === 'random' || order === 'holders')))
-        .map(({ distribution, signers, k, adversary, order, trials, failed, least, log2Bound }) => [
-          ...[distribution, signers, k, adversary, order, `${failed} of ${trials}`, fixed(least), log2Bound === null ? 'none' : bits(log2Bound)],
+        .map(({ distribution, signers, k, adversary, order, trials, failed, least }) => [
+          ...[distribution, signers, k, adversary, order, `${failed} of ${trials}`, fixed(least)],
         ]),
+    ),
+    table(
+      'Committees: seats (of 442) of a part of the stake, and in one epoch the chance (log2) of a third of them, and of so many that a certificate may fail',
+      ['stake', 'signers', 'part of the stake', 'seats: mean', 'most', 'a third', 'too many'],
+      seats.map(({ distribution, signers, part, mean, most, log2Third, log2TooMany }) => [
+        ...[distribution, signers, percent(part), fixed(mean), most, bits(log2Third), bits(log2TooMany)],
+      ]),
     ),
     table(
       'Rows of members next to rows drawn at random: how often some are all valid when five eighths are',

@@ -1,4 +1,3 @@
-import type { Chance } from './chance.ts'
 import { epochOf, loadOf, SIGNERS } from './epoch.ts'
 
 const MB = 1e6
@@ -44,17 +43,20 @@ export interface Throughput {
 }
 
 /** How much the network carries as it grows; stake is equal. */
-export function throughputOf(blob: number, chance: Chance): Throughput[] {
+export function throughputOf(blob: number): Throughput[] {
   return SIGNERS.map((signers) => {
-    const { k, rows, received, sent } = loadOf(epochOf('equal', signers), blob, chance)
+    const epoch = epochOf('equal', signers)
+    const { k, rows, received, sent } = loadOf(epoch, blob)
+    const members = epoch.shares.members.length
     // Who holds K rows recovers the blob and encodes it again.
-    const signerLimit = Math.min(MACHINE.signerLink / received.mean, rows.max >= k ? MACHINE.encode : Number.POSITIVE_INFINITY) / MB
+    const signerLimit =
+      Math.min(MACHINE.signerLink / (epoch.shares.committee ? received.max : received.mean), rows.max >= k ? MACHINE.encode : Number.POSITIVE_INFINITY) / MB
     const disperserLimit = Math.min(MACHINE.encode, MACHINE.disperserLink / sent) / MB
-    const gas = certificateGas(signers, 0)
+    const gas = certificateGas(members, 0)
     return {
       ...{ signers, blob, k, signerLimit, disperserLimit },
       dispersers: Math.ceil(signerLimit / disperserLimit),
-      ...{ gas, gasThirdAbsent: certificateGas(signers, Math.floor(signers / 3)) },
+      ...{ gas, gasThirdAbsent: certificateGas(members, Math.floor(members / 3)) },
       gasPerMiB: gas / ((signerLimit * MB * BATCH_EVERY) / 2 ** 20),
     }
   })

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { network } from 'hardhat'
 import { createAssignment } from '../../../protocol/da/assignment.ts'
 import { addG1 } from '../../../protocol/da/bls.ts'
+import { epochSharesOf } from '../../../protocol/da/committee.ts'
 import { sharesOf } from '../../../protocol/da/shares.ts'
 import { bond, certificate, DAY, type Da, deployDa, registerMany, STAKE, signatures, type TestSigner } from './deploy.ts'
 
@@ -21,11 +22,10 @@ async function one() {
   return of
 }
 
-/** So many, and so different stakes, that no code fits them all: three large ones, and many that need their least rows. Two chunks of members. */
+/** Two chunks of members. */
 async function many() {
   const of = await deployDa(ethers)
-  const stakes = Array.from({ length: 130 }, (_, i) => (i < 3 ? 10_000n * STAKE : STAKE))
-  return { ...of, signers: await registerMany(of, 130, { stakes }), stakes }
+  return { ...of, signers: await registerMany(of, 130) }
 }
 
 /** The epoch as the protocol has it, from what the contract says. */
@@ -36,8 +36,8 @@ async function epochOf({ da }: Da, epoch = 1) {
     seed: info.seed,
     totalWeight: info.totalWeight,
     codes: Number(info.codes),
-    committees: info.committees,
-    members: members.map(({ weight, firstWeight, firstSlot }) => ({ weight, firstWeight, firstSlot: firstSlot.map(Number) })),
+    committee: info.committee,
+    members: members.map(({ id, weight, firstSlot }) => ({ id: Number(id), weight, firstSlot: firstSlot.map(Number) })),
   }
 }
 
@@ -65,8 +65,8 @@ describe('Data availability: epochs', () => {
     const members = await da.members(1, 0, 100)
     expect(members).to.deep.equal(
       signers.map(({ wallet, bls }, i) => {
-        const { weight, firstWeight, firstSlot } = shares.members[i]!
-        return [BigInt(i + 1), wallet.address, weight, firstWeight, [bls.key.x, bls.key.y], firstSlot.map(BigInt)]
+        const { weight, firstSlot } = shares.members[i]!
+        return [BigInt(i + 1), wallet.address, weight, [bls.key.x, bls.key.y], firstSlot.map(BigInt)]
       }),
     )
     expect(await da.members(1, 3, 100)).to.deep.equal(members.slice(3))
@@ -250,43 +250,58 @@ describe('Data availability: epochs', () => {
     expect((await da.epochInfo(2)).startedAt).to.equal(0n)
   })
 
-  it('of many signers are written in chunks, and seated in committees when no code gives all their least', async () => {
+  it('of many signers are written in chunks, and absent members of each are found', async () => {
     const of = await networkHelpers.loadFixture(many)
-    const { da, signers, stakes } = of
+    const { da, signers } = of
     await da.advance(131)
     expect(await da.currentEpoch(), '130 are read, and 128 written').to.equal(0n)
     await da.advance(1)
-    const epoch = await epochOf(of)
-    const shares = sharesOf(stakes)
-    const { totalWeight, codes, committees, members } = epoch
-    const found = members.map(({ weight, firstWeight }) => ({ weight, firstWeight }))
-    expect({ totalWeight, codes, committees, members: found }).to.deep.equal({
-      totalWeight: shares.totalWeight,
-      codes: 0b10000,
-      committees: true,
-      members: shares.members.map(({ weight, firstWeight }) => ({ weight, firstWeight })),
-    })
+    const { codes, committee, members } = await epochOf(of)
+    expect([codes, committee, members.length]).to.deep.equal([0b10000, false, 130])
     expect((await da.members(1, 127, 2)).map(({ account }) => account)).to.deep.equal(signers.slice(127, 129).map(({ wallet }) => wallet.address))
+    await da.certify(...certificate(of, signers, id('batch'), { absent: [3, 127, 128, 129] }))
+    await da.certifyBySignatures(...signatures(of, signers, id('other'), { absent: [3, 127, 128, 129] }))
+    await expect(da.holds(1, 0, id('blob'), 12, 0))
+      .to.be.revertedWithCustomError(da, 'InvalidCode')
+      .withArgs(12)
+  })
+
+  it('have a committee that is drawn by stake where no code gives all their least rows', async () => {
+    const of = await networkHelpers.loadFixture(many)
+    const { da, signers } = of
+    // Three large ones, and many that need their least rows.
+    for (const signer of signers.slice(0, 3)) await bond(of, signer, 9_999n * STAKE)
+    const stakes = signers.map((_, i) => (i < 3 ? 10_000n * STAKE : STAKE))
+    await da.advance(131)
+    await da.advance(1)
+    expect(await da.currentEpoch(), 'all are written, and share no code').to.equal(0n)
+    await da.advance(129)
+    await da.advance(1)
+    expect(await da.currentEpoch(), 'all are drawn').to.equal(0n)
+    await da.advance(1)
+
+    const epoch = await epochOf(of)
+    const expected = epochSharesOf(stakes, epoch.seed)
+    expect(epoch).to.deep.equal({
+      seed: epoch.seed,
+      totalWeight: 442n,
+      codes: expected.codes,
+      committee: true,
+      members: expected.members.map(({ weight, firstSlot }, i) => ({ id: expected.signers[i]! + 1, weight, firstSlot })),
+    })
+    const { aggregateKey } = await da.epochInfo(1)
+    const seated = expected.signers.map((signer) => signers[signer]!)
+    expect(aggregateKey).to.deep.equal(Object.values(addG1(seated.map(({ bls }) => bls.key))))
 
     const blobId = id('blob')
     const assignment = createAssignment(epoch, blobId, 14)
-    const seated = members.map((_, member) => member).filter((member) => assignment.rowsOf(member).length > 0)
-    const unseated = members.map((_, member) => member).filter((member) => assignment.rowsOf(member).length === 0)
-    expect(unseated).not.to.deep.equal([])
-    for (const member of [...seated.slice(0, 3), ...seated.slice(-1)]) {
+    for (const [member] of epoch.members.entries()) {
       const [row] = assignment.rowsOf(member).slice(-1)
-      expect(await da.holds(1, member, blobId, 14, row!)).to.equal(true)
-      expect(await da.holds(1, unseated[0]!, blobId, 14, row!)).to.equal(false)
-      for (const other of seated.slice(0, 3)) expect(await da.holds(1, other, blobId, 14, row!)).to.equal(other === member)
+      for (const [other] of epoch.members.entries()) expect(await da.holds(1, other, blobId, 14, row!)).to.equal(other === member)
     }
-    const free = Array.from({ length: 65_536 }, (_, row) => row).find((row) => assignment.ownerOf(row) === undefined)!
-    for (const member of seated.slice(0, 3)) expect(await da.holds(1, member, blobId, 14, free), 'beyond the last seat').to.equal(false)
-    await expect(da.holds(1, 0, blobId, 12, 0))
-      .to.be.revertedWithCustomError(da, 'InvalidCode')
-      .withArgs(12)
-
-    // Absent members of both chunks are found.
-    await da.certify(...certificate(of, signers, id('batch'), { absent: [3, 127, 128, 129] }))
-    await da.certifyBySignatures(...signatures(of, signers, id('other'), { absent: [3, 127, 128, 129] }))
+    await da.certify(...certificate(of, seated, id('batch')))
+    await expect(da.certify(...certificate(of, seated, id('other'), { absent: [0, 1] })))
+      .to.be.revertedWithCustomError(da, 'NotEnoughWeight')
+      .withArgs(442n - epoch.members[0]!.weight - epoch.members[1]!.weight, 442n)
   })
 })

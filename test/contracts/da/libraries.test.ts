@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { network } from 'hardhat'
 import { DaLibraries__factory } from '../../../typechain-types/index.ts'
-import { type Blob, batchTree, blobIdOf, chunksOf, keyOf, pointOf, rootOfPath, rowsBySlot, rowTree } from './rows.ts'
+import { type Blob, batchTree, blobIdOf, chunksOf, keyOf, rootOfPath, rowsBySlot, rowTree } from './rows.ts'
 
 const { ethers, networkHelpers } = await network.create()
 const deployed = async () => new DaLibraries__factory((await ethers.getSigners())[0]).deploy()
@@ -153,11 +153,5 @@ describe('Assignment', () => {
         { seed: 1, numRuns: 12, examples: [[0], [2 ** log2T - 1]] },
       )
     }
-  })
-
-  it('draws the owners of seats by weight', async () => {
-    const libraries = await networkHelpers.loadFixture(deployed)
-    const key = ethers.id('key')
-    for (const seat of [0, 1, 255, 256, 441]) expect(await libraries.pointOf(key, seat, 10n ** 24n)).to.equal(pointOf(key, seat, 10n ** 24n))
   })
 })

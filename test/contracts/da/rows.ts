@@ -96,5 +96,3 @@ export function rowsBySlot(key: string, log2T: number): number[] {
     return (left << half) | right
   })
 }
-
-export const pointOf = (key: string, seat: number, totalWeight: bigint): bigint => BigInt(keccak256(concat([key, '0xff', toBeHex(seat, 2)]))) % totalWeight

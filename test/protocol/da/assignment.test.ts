@@ -1,10 +1,11 @@
 import { expect } from 'chai'
 import { id, parseEther } from 'ethers'
 import fc from 'fast-check'
-import { type Assignment, createAssignment } from '../../../protocol/da/assignment.ts'
+import { createAssignment } from '../../../protocol/da/assignment.ts'
 import { CODES, type Code } from '../../../protocol/da/codes.ts'
+import { COMMITTEE_SEATS, epochSharesOf, seatsOf } from '../../../protocol/da/committee.ts'
 import { DaFormatError } from '../../../protocol/da/format-error.ts'
-import { COMMITTEE_SEATS, rowsOfShare, type Shares, SLOTS_PER_SEAT, sharesOf } from '../../../protocol/da/shares.ts'
+import { rowsOfShare, type Shares, sharesOf } from '../../../protocol/da/shares.ts'
 
 const seed = id('seed')
 const blobId = id('blob')
@@ -34,11 +35,7 @@ describe('shares of an epoch', () => {
       fc.property(skewed(130), (weights) => {
         const shares = sharesOf(weights)
         expect(shares.totalWeight).to.equal(weights.reduce((sum, weight) => sum + weight))
-        let weightBefore = 0n
-        for (const [i, { weight, firstWeight }] of shares.members.entries()) {
-          expect([weight, firstWeight]).to.deep.equal([weights[i], weightBefore])
-          weightBefore += weight
-        }
+        expect(shares.members.map(({ weight }) => weight)).to.deep.equal(weights)
         for (const code of CODES) {
           let slot = 0
           for (const { weight, firstSlot } of shares.members) {
@@ -47,16 +44,15 @@ describe('shares of an epoch', () => {
           }
           expect((shares.codes >> code.index) & 1, `K = ${code.k}`).to.equal(slot <= code.t ? 1 : 0)
         }
-        expect(shares.committees).to.equal(false)
       }),
       { seed: 1, numRuns: 40 },
     )
   })
 
-  it('of equal stakes fit as many members as the least rows allow; beyond the largest code there are committees', () => {
+  it('of equal stakes fit as many members as the least rows allow; beyond the largest code there is a committee', () => {
     const of = (count: number): [number, boolean] => {
-      const { codes, committees } = sharesOf(Array<bigint>(count).fill(parseEther('100')))
-      return [codes, committees]
+      const { codes, committee } = epochSharesOf(Array<bigint>(count).fill(parseEther('100')), seed)
+      return [codes, committee]
     }
     const most: [number, number][] = [
       [4, 0b11111],
@@ -129,35 +125,31 @@ describe('assignment of rows', () => {
     expect(new Set([rows(seed, blobId), rows(id('other'), blobId), rows(seed, id('other'))]).size).to.equal(3)
   })
 
-  it('in an epoch of committees draws seats by weight', () => {
-    // One member with half of the weight among five hundred.
-    const weights = [...Array<bigint>(500).fill(10n), 5000n]
-    const shares = sharesOf(weights)
-    expect(shares.committees).to.equal(true)
-    const seatsOf = (assignment: Assignment, member: number) => assignment.rowsOf(member).length / SLOTS_PER_SEAT
-    let [heavy, rest] = [0, 0]
-    for (let blob = 0; blob < 6; blob++) {
-      const assignment = createAssignment({ ...shares, seed }, id(`blob ${blob}`), 14)
-      heavy += seatsOf(assignment, 500)
-      for (let member = 0; member < 500; member++) rest += seatsOf(assignment, member)
-    }
-    expect(heavy + rest).to.equal(6 * COMMITTEE_SEATS)
-    // Five standard deviations of 2652 draws at one half.
-    expect(heavy).to.be.within(1326 - 129, 1326 + 129)
+  it('of a committee are for whoever has a seat, by how many: seats follow stake, and add up', () => {
+    // One signer with half of the stake among five hundred.
+    const stakes = [...Array<bigint>(500).fill(10n), 5000n]
+    const { committee, signers, members, totalWeight, codes } = epochSharesOf(stakes, seed)
+    expect([committee, totalWeight, (codes >> 4) & 1]).to.deep.equal([true, BigInt(COMMITTEE_SEATS), 1])
+    const seats = seatsOf(stakes, seed)
+    expect(members.map(({ weight }) => Number(weight))).to.deep.equal(seats.filter((count) => count > 0))
+    expect(signers).to.deep.equal(seats.flatMap((count, signer) => (count > 0 ? [signer] : [])))
+    // Half of the parts are all its own.
+    expect(seats[500]).to.equal(COMMITTEE_SEATS / 2)
+    // Less than a part: one seat at most of each of the two parts that it may lie across.
+    for (const count of seats.slice(0, 500)) expect(count).to.be.at.most(2)
+    expect(seatsOf(stakes, id('another'))).not.to.deep.equal(seats)
   })
 
-  it('in an epoch of committees has an owner for each row of a seat, and none for the rows beyond', () => {
-    const shares = sharesOf(Array.from({ length: 443 }, (_, i) => BigInt(1 + i)))
-    const assignment = createAssignment({ ...shares, seed }, blobId, 14)
-    const owners = new Map<number, number>()
-    for (let member = 0; member < 443; member++) for (const row of assignment.rowsOf(member)) owners.set(row, member)
-    expect(owners.size).to.equal(COMMITTEE_SEATS * SLOTS_PER_SEAT)
-    let without = 0
-    for (let row = 0; row < 65_536; row++) {
-      if (assignment.ownerOf(row) !== owners.get(row)) expect.fail(`row ${row}`)
-      if (!owners.has(row)) without++
-    }
-    expect(without).to.equal(65_536 - COMMITTEE_SEATS * SLOTS_PER_SEAT)
+  it('of a committee fit the largest code, whatever the stakes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.bigInt({ min: 1n, max: 10n ** 24n }), { minLength: 443, maxLength: 700 }), (stakes) => {
+        const { members, totalWeight, codes } = epochSharesOf(stakes, seed)
+        expect(totalWeight).to.equal(BigInt(COMMITTEE_SEATS))
+        expect(members.length).to.be.at.most(COMMITTEE_SEATS)
+        expect((codes >> 4) & 1).to.equal(1)
+      }),
+      { seed: 1, numRuns: 20 },
+    )
   })
 
   it('refuses a code that the epoch does not allow, hashes that are none, and members and rows that do not exist', () => {

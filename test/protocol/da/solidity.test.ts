@@ -9,6 +9,7 @@ import { type Blob, blobIdOf, checkBlob } from '../../../protocol/da/blob.ts'
 import { blsKeyFromBytes, deriveBlsKey, encodeG1, encodeG2, hashToG1 } from '../../../protocol/da/bls.ts'
 import { certificateDigest, packAbsent, possessionDigest } from '../../../protocol/da/certificate.ts'
 import { CODES } from '../../../protocol/da/codes.ts'
+import { seatsOf } from '../../../protocol/da/committee.ts'
 import { PROMISE_TYPES, paymentDomain, priceOf, promiseDigest } from '../../../protocol/da/payment.ts'
 import { roundSeed } from '../../../protocol/da/sampling.ts'
 import { sharesOf } from '../../../protocol/da/shares.ts'
@@ -57,7 +58,7 @@ describe('data availability, the same in Solidity', () => {
     }
   })
 
-  it('assignment: rows in the order of slots, and the points of seats', async () => {
+  it('assignment: rows in the order of slots, and the seats of committees', async () => {
     const libraries = await networkHelpers.loadFixture(deployed)
     const [seed, blobId] = [id('seed'), id('blob')]
     const key = await libraries.keyOf(seed, blobId)
@@ -69,13 +70,12 @@ describe('data availability, the same in Solidity', () => {
         for (const i of [0, 1, rows.length - 1]) expect(await libraries.rowAt(key, log2T, shares.members[member]!.firstSlot[index]! + i)).to.equal(rows[i])
       }
     }
-    const committees = sharesOf(Array.from({ length: 443 }, (_, i) => BigInt(1 + i)))
-    const assignment = createAssignment({ ...committees, seed }, blobId, 14)
-    for (const seat of [0, 1, 255, 256, 441]) {
-      const point = await libraries.pointOf(key, seat, committees.totalWeight)
-      const owner = assignment.ownerOf(Number(await libraries.rowAt(key, 16, seat * 148)))!
-      const { firstWeight, weight } = committees.members[owner]!
-      expect(point >= firstWeight && point < firstWeight + weight, `seat ${seat}`).to.equal(true)
+    const stakes = Array.from({ length: 500 }, (_, i) => BigInt(1 + i * i) * 10n ** 18n)
+    const [total, seats] = [stakes.reduce((sum, stake) => sum + stake), seatsOf(stakes, seed)]
+    let before = 0n
+    for (const [signer, stake] of stakes.entries()) {
+      if (signer % 7 === 0 || seats[signer]! > 3) expect(await libraries.seatsOf(seed, before, stake, total), `${signer}`).to.equal(seats[signer])
+      before += stake
     }
   })
 
@@ -110,8 +110,8 @@ describe('data availability, the same in Solidity', () => {
     const { da, stakes } = await networkHelpers.loadFixture(epochOfFour)
     const [info, members] = [await da.epochInfo(1), await da.members(1, 0, 10)]
     const shares = sharesOf(stakes)
-    expect([Number(info.codes), info.committees, info.totalWeight]).to.deep.equal([shares.codes, shares.committees, shares.totalWeight])
-    expect(members.map(({ weight, firstWeight, firstSlot }) => ({ weight, firstWeight, firstSlot: firstSlot.map(Number) }))).to.deep.equal(shares.members)
+    expect([Number(info.codes), info.committee, info.totalWeight]).to.deep.equal([shares.codes, false, shares.totalWeight])
+    expect(members.map(({ weight, firstSlot }) => ({ weight, firstSlot: firstSlot.map(Number) }))).to.deep.equal(shares.members)
     for (const { log2K, t } of CODES.slice(1, 3)) {
       const assignment = createAssignment({ ...shares, seed: info.seed }, id('blob'), log2K)
       for (let row = 0; row < t; row += t / 16)
