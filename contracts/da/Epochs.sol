@@ -48,6 +48,7 @@ abstract contract Epochs is IDAEpochs, Signers {
 
     /// The epoch after the current one, as far as it is built.
     struct Building {
+        bytes32 seed;
         /// When the first stake was read (unix seconds).
         uint40 since;
         Phase phase;
@@ -57,12 +58,11 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint16 next;
         uint16 members;
         uint96 totalWeight;
+        /// Sums over those that are written.
+        G1Point key;
+        uint32[5] rows;
         /// Stakes of those for whom seats were drawn.
         uint96 drawnStake;
-        bytes32 seed;
-        /// Sums over those that are written.
-        uint32[5] rows;
-        G1Point key;
     }
 
     /// @custom:storage-location erc7201:perigee.storage.Epochs
@@ -70,9 +70,9 @@ abstract contract Epochs is IDAEpochs, Signers {
         Head head;
         uint32 minSigners;
         Building building;
-        /// Id and seats (32 bits each) of the members of a committee that is being built.
-        uint64[SEATS] drawn;
         mapping(uint256 epoch => EpochRecord) records;
+        /// Id and seats (32 bits each) of the members of a committee that is being built.
+        mapping(uint256 member => uint256) drawn;
     }
 
     /// @notice Seconds in which an epoch must be built. Stake that was read must not leave before its last certificate can't be challenged any more:
@@ -168,7 +168,7 @@ abstract contract Epochs is IDAEpochs, Signers {
             uint96 stake = _registrationOf(id).weight;
             uint256 seats = Committee.seatsOf(building.seed, building.drawnStake, stake, building.totalWeight);
             building.drawnStake += stake;
-            if (seats != 0) $.drawn[building.members++] = uint64((uint256(id) << 32) | seats);
+            if (seats != 0) $.drawn[building.members++] = (uint256(id) << 32) | seats;
         }
         if (building.next < count) return left;
         (building.phase, building.next) = (Phase.Writing, 0);
@@ -203,7 +203,7 @@ abstract contract Epochs is IDAEpochs, Signers {
 
     /// Fills in the member that comes next, and adds it to the sums.
     function _nextMember(EpochsStorage storage $, Building memory building, Member memory member) private view {
-        uint64 drawn = building.committee ? $.drawn[building.next] : 0;
+        uint256 drawn = building.committee ? $.drawn[building.next] : 0;
         member.id = building.committee ? uint32(drawn >> 32) : _activeAt(building.next);
         Registration storage registration = _registrationOf(member.id);
         member.account = registration.account;

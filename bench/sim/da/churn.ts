@@ -1,4 +1,4 @@
-import { sharesOf } from '../../../protocol/da/shares.ts'
+import { epochSharesOf } from '../../../protocol/da/committee.ts'
 import type { Chance } from './chance.ts'
 import { codesOf } from './epoch.ts'
 import { afterAnEpoch, stakesOf } from './stake.ts'
@@ -26,7 +26,7 @@ export function churnOf(signers: number, leaving: number, chance: Chance): Churn
   const first = stakes
   const masks: number[] = []
   for (let epoch = 0; epoch < RETENTION; epoch++) {
-    masks.push(sharesOf(stakes).codes)
+    masks.push(epochSharesOf(stakes, chance.hash()).codes)
     original = original.filter(() => chance.uniform() >= leaving)
     stakes = afterAnEpoch(stakes, leaving, signers, chance)
   }
