@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { disperser } from '../keepers/da/disperser/keeper.ts'
 import { retriever } from '../keepers/da/retriever/keeper.ts'
+import { sampler } from '../keepers/da/sampler/keeper.ts'
 import { daSigner } from '../keepers/da/signer/keeper.ts'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
 import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
@@ -54,5 +55,6 @@ export function daServices({ rpcUrl, accounts, contracts, ports, folder }: Netwo
     service('da/retriever', retriever, { port: ports.daRetriever[0], httpPort: ports.daRetrieverHttp[0] }, (urls) => {
       urls.daRetriever = localUrl(ports.daRetrieverHttp[0]!)
     }),
+    service('da/sampler', sampler, { ...key(ACCOUNTS.daSampler), port: ports.daSampler[0], signers, samplingRewards: contracts.SamplingRewards }),
   ]
 }
