@@ -48,21 +48,21 @@ abstract contract Epochs is IDAEpochs, Signers {
 
     /// The epoch after the current one, as far as it is built.
     struct Building {
-        bytes32 seed;
-        /// When the first stake was read (unix seconds).
-        uint40 since;
         Phase phase;
-        /// Weights are seats.
-        bool committee;
-        /// Index of the next signer to read or draw, or of the next member to write.
-        uint16 next;
-        uint16 members;
-        uint96 totalWeight;
+        bytes32 seed;
         /// Sums over those that are written.
         G1Point key;
         uint32[5] rows;
+        uint96 totalWeight;
         /// Stakes of those for whom seats were drawn.
         uint96 drawnStake;
+        /// When the first stake was read (unix seconds).
+        uint40 since;
+        /// Index of the next signer to read or draw, or of the next member to write.
+        uint16 next;
+        uint16 members;
+        /// Weights are seats.
+        bool committee;
     }
 
     /// @custom:storage-location erc7201:perigee.storage.Epochs
