@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import {Committee, SEATS} from "../../contracts/da/Committee.sol";
 import {DataContract} from "../../contracts/lib/DataContract.sol";
 import {IDAEpochs} from "../../contracts/da/IDAEpochs.sol";
 import {MemberCode} from "../../contracts/da/MemberCode.sol";
@@ -23,6 +24,23 @@ contract DataAvailabilityTest is TestBase {
                 if ((coalition >> i) & 1 == 1) rows += RowShares.rowsOf(code, uint256(weights[i]) + 1, total);
             vm.assertLe(64 * 4 ** code, rows, "a third of the weight holds K rows");
         }
+    }
+
+    /// All seats are drawn, each by one, and nobody is a seat further from its part than its two ends.
+    function testFuzz_seatsAddUpAndFollowStake(bytes32 seed, uint96[12] calldata stakes) external pure {
+        uint256 total = 0;
+        for (uint256 i = 0; i < 12; ++i) total += uint256(stakes[i]) / 12 + 1;
+        uint256 before = 0;
+        uint256 sum = 0;
+        for (uint256 i = 0; i < 12; ++i) {
+            uint256 stake = uint256(stakes[i]) / 12 + 1;
+            uint256 seats = Committee.seatsOf(seed, before, stake, total);
+            vm.assertLe(seats, (stake * SEATS) / total + 2, "no more than its part and its ends");
+            vm.assertLe((stake * SEATS) / total, seats + 1, "no less than its part without its ends");
+            before += stake;
+            sum += seats;
+        }
+        vm.assertEq(sum, SEATS, "every seat is somebody's, and one's only");
     }
 
     function testFuzz_aMemberHoldsItsLeastAndAtMostK(uint96 weight, uint96 others) external pure {
