@@ -42,6 +42,8 @@ export interface CertifierOptions {
 
 /** Batches that are signed or on their way to the chain together; behind them blobs gather into larger ones. */
 const MOST_UNDERWAY = 2
+/** What the sender says of a transaction that was confirmed and is gone. */
+const GONE = /was confirmed as .* does not know/
 const FIRST_WAIT_MS = 500
 const MOST_WAIT_MS = 30_000
 
@@ -55,6 +57,8 @@ export class Certifier {
   #underway = 0
   #timer: NodeJS.Timeout | undefined
   readonly #sending = new Set<string>()
+  /** How often the transaction of a batch was undone for good. */
+  readonly #again = new Map<string, number>()
 
   constructor(options: CertifierOptions) {
     this.#options = options
@@ -128,6 +132,7 @@ export class Certifier {
     signedIn()
     const batch = { root, epoch, blobIds, call }
     await batches.create(batch, this.#requestsOf(blobs))
+    for (const dispersal of blobs) this.#options.pipeline().batched(dispersal)
     return batch
   }
 
@@ -136,7 +141,7 @@ export class Certifier {
     return blobs.map((dispersal) =>
       this.#options
         .pipeline()
-        .batched(dispersal)
+        .sealed(dispersal)
         .map(({ id }) => id),
     )
   }
@@ -154,13 +159,14 @@ export class Certifier {
       throw new Error('the same blobs were certified before, a good while ago: they need company for a batch of their own')
     if (!known) await batches.create({ root, epoch: Number(epoch), blobIds, call: '0x' }, [])
     for (const [leaf, ids] of this.#requestsOf(blobs).entries()) await batches.join(root, leaf, ids, epoch > 0n)
+    for (const dispersal of blobs) this.#options.pipeline().batched(dispersal)
     if (epoch > 0n) await certificates.find(root)
     return true
   }
 
   /** Resolves once it is certified, or never will be. */
   async #send(batch: Signed): Promise<void> {
-    const { signal, metrics } = this.#options
+    const { signal, metrics, log } = this.#options
     if (this.#sending.has(batch.root)) return
     this.#sending.add(batch.root)
     const certifiedIn = metrics.stage('certify')
@@ -170,7 +176,8 @@ export class Certifier {
       }
       certifiedIn()
     } catch (error) {
-      if (!signal.aborted) throw error
+      // It is on record, and sent again by the upkeep.
+      if (!signal.aborted) log.error({ err: error, root: batch.root }, 'a certificate could not be dealt with: trying again')
     } finally {
       this.#sending.delete(batch.root)
     }
@@ -179,13 +186,16 @@ export class Certifier {
   /** Whether it has come to an end. */
   async #sent({ root, epoch, call }: Signed): Promise<boolean> {
     const { sender, address, certificates, batches, pipeline, signal, log } = this.#options
+    const again = this.#again.get(root) ?? 0
     try {
-      const receipt = await sender.send({ key: `certify ${root} in ${epoch}`, to: address, data: call })
+      const receipt = await sender.send({ key: `certify ${root} in ${epoch}${again ? `, again ${again}` : ''}`, to: address, data: call })
       await certificates.take(root, receipt)
       return true
     } catch (error) {
       if (signal.aborted) return true
       if (!(error instanceof Reverted)) {
+        // A reorganisation undid it, and its nonce went to another transaction: it takes a new one. The chain takes the certificate once in any case.
+        if (GONE.test(reasonOf(error))) this.#again.set(root, again + 1)
         log.warn({ root, reason: reasonOf(error) }, 'a certificate could not be sent: trying again')
         return false
       }

@@ -89,14 +89,18 @@ export class Pipeline {
     this.#pump()
   }
 
-  /** They are in a batch that is on record. Equal bytes that come from now on go a way of their own. */
-  batched({ blobId, tasks }: Dispersal): readonly Task[] {
+  /** It goes into a batch with the requests that it has: equal bytes that come from now on go a way of their own. */
+  sealed({ blobId, tasks }: Dispersal): readonly Task[] {
     this.#underway.delete(blobId)
+    return tasks
+  }
+
+  /** They are in a batch that is on record. */
+  batched({ tasks }: Dispersal): void {
     for (const { id, length } of tasks) {
       this.#stages.delete(id)
       this.#options.admission.leave(length)
     }
-    return tasks
   }
 
   /** Takes back what was batched and will not be certified. */
@@ -109,7 +113,7 @@ export class Pipeline {
 
   /** Its signatures did not come together: everybody who waits for it is told, or it is tried again. */
   async failed({ blobId, tasks }: Pick<Dispersal, 'blobId' | 'tasks'>, error: unknown): Promise<void> {
-    this.#underway.delete(blobId)
+    if (this.#underway.get(blobId) === tasks) this.#underway.delete(blobId)
     for (const task of tasks) await this.#failed(task, error)
   }
 
