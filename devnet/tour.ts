@@ -1,5 +1,6 @@
 import { connect } from '../deploy/networks.ts'
 import { computeTour } from './compute-tour.ts'
+import { daTour } from './da-tour.ts'
 import type { DevnetFile } from './devnet-file.ts'
 import type { Module } from './modules.ts'
 import { say } from './progress.ts'
@@ -12,6 +13,7 @@ export async function tour(file: DevnetFile, folder: string, modules: Module[]):
     say('\nA guided tour.')
     if (modules.includes('storage')) await storageTour(file, provider, folder)
     if (modules.includes('compute')) await computeTour(file, provider)
+    if (modules.includes('da')) await daTour(file, provider)
     say('That was the tour. The network stays up for you: see the README for a script of your own.\n')
   } finally {
     provider.destroy()
