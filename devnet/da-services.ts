@@ -9,6 +9,9 @@ import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './ser
 /** On one machine a signer that has not stored or signed soon after the others is not going to. */
 const QUICK_CERTIFICATES = { batchMs: 100, graceMs: 300 }
 
+/** Of each signer in a second: enough to see rewards, and leaves the machine to its user. */
+const SAMPLED_CHUNKS = 256
+
 export function daServices({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescription): Service[] {
   const key = (account: number) => ({ privateKey: accounts[account]!.privateKey })
   const service = (name: string, definition: KeeperDefinition<any>, config: object, publish?: Service['publish']): Service => ({
@@ -55,6 +58,12 @@ export function daServices({ rpcUrl, accounts, contracts, ports, folder }: Netwo
     service('da/retriever', retriever, { port: ports.daRetriever[0], httpPort: ports.daRetrieverHttp[0] }, (urls) => {
       urls.daRetriever = localUrl(ports.daRetrieverHttp[0]!)
     }),
-    service('da/sampler', sampler, { ...key(ACCOUNTS.daSampler), port: ports.daSampler[0], signers, samplingRewards: contracts.SamplingRewards }),
+    service('da/sampler', sampler, {
+      ...key(ACCOUNTS.daSampler),
+      port: ports.daSampler[0],
+      signers,
+      samplingRewards: contracts.SamplingRewards,
+      chunksPerSecond: SAMPLED_CHUNKS,
+    }),
   ]
 }

@@ -1,4 +1,5 @@
 import { getBytes, keccak256 } from 'ethers'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { type Code, codeOf } from './codes.ts'
 import { checkHash, checkInteger, DaFormatError } from './format-error.ts'
 import { type MemberShare, rowsOfShare, type Shares } from './shares.ts'
@@ -90,7 +91,7 @@ function createPermutation(key: Uint8Array, log2T: number): { rowOf(slot: number
 function roundFunction(key: Uint8Array, round: number, size: number): Uint8Array {
   const values = new Uint8Array(size)
   for (let from = 0; from < size; from += 32) {
-    const hash = getBytes(keccak256(Uint8Array.of(...key, round, from / 32)))
+    const hash = threadKernel().keccak256(Uint8Array.of(...key, round, from / 32))
     values.set(hash.subarray(0, Math.min(32, size - from)), from)
   }
   return values.map((value) => value & (size - 1))

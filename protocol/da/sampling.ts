@@ -1,4 +1,5 @@
-import { getBytes, keccak256, toBeHex } from 'ethers'
+import { getBytes, hexlify, toBeHex } from 'ethers'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { checkInteger } from './format-error.ts'
 import { chunksOfRow } from './row-path.ts'
 
@@ -15,8 +16,8 @@ export function qualityOf(seed: string, account: string, blobId: string, row: nu
   return BigInt(packedHash(seed, account, blobId, uint32(row), chunk))
 }
 
-/** keccak256 of values one after the other. By bytes: many are made in a round, and hex of a chunk costs more than its hash. */
-const packedHash = (...values: (string | Uint8Array)[]): string => keccak256(Buffer.concat(values.map((value) => getBytes(value))))
+/** keccak256 of values one after the other. By the kernel and by bytes: many are made in a round, and hex of a chunk costs more than its hash. */
+const packedHash = (...values: (string | Uint8Array)[]): string => hexlify(threadKernel().keccak256(Buffer.concat(values.map((value) => getBytes(value)))))
 
 function uint32(value: number): Uint8Array {
   const bytes = Buffer.alloc(4)

@@ -41,7 +41,7 @@ export const sampler = defineKeeper({
     const held = new HeldBlobs(database, `${chain.genesisHash} ${config.dataAvailability}`)
     const listing = new Listing({ held, certificates: contracts.certificates, epochs: new EpochReader(contracts), log })
     const answers = new Answers({ chain, rewards, rewardsAddress: config.samplingRewards, sender, margin: config.margin, log, metrics })
-    const readers = config.signers.map((url) => new SignerReader({ url, held, listing, answers, log, metrics }))
+    const readers = config.signers.map((url) => new SignerReader({ url, chunksPerSecond: config.chunksPerSecond, held, listing, answers, log, metrics }))
     runtime.onClose(() => {
       for (const reader of readers) reader.close()
     })

@@ -15,6 +15,8 @@ import type { Round } from './round.ts'
 
 export interface SignerReaderOptions {
   url: string
+  /** Most chunks to read in a second. */
+  chunksPerSecond: number
   held: HeldBlobs
   listing: Listing
   answers: Answers
@@ -58,7 +60,7 @@ export class SignerReader {
 
   /** Reads everything, or until `round` ends. `over` is called when no answer of anyone counts any more. @throws the reason of `signal` */
   async play(round: Round, signal: AbortSignal, over: () => void): Promise<void> {
-    const { held, listing, answers, url } = this.#options
+    const { held, listing, answers, url, chunksPerSecond } = this.#options
     const account = await this.#insist(signal, async () => {
       const account = getAddress(hexlify((await this.#client.getStatus({ signal })).account))
       await listing.update(this.#client, account, signal)
@@ -67,7 +69,7 @@ export class SignerReader {
     this.#blobs.set({ signer: url }, await held.count(account))
     const enough = new AbortController()
     const reading = AbortSignal.any([signal, enough.signal])
-    const calls = new PQueue({ concurrency: CALLS })
+    const calls = new PQueue({ concurrency: CALLS, intervalCap: 1, interval: (1000 * CHUNKS_PER_CALL) / chunksPerSecond })
     const giving = new PQueue({ concurrency: 1 })
     const give = async (winner: Winner): Promise<void> => {
       if (reading.aborted) return
