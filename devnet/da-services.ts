@@ -10,7 +10,7 @@ import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './ser
 const QUICK_CERTIFICATES = { batchMs: 100, graceMs: 300 }
 
 /** Of each signer in a second: enough to see rewards, and leaves the machine to its user. */
-const SAMPLED_CHUNKS = 256
+const SAMPLED_CHUNKS = 64
 
 export function daServices({ rpcUrl, accounts, contracts, ports, folder }: NetworkDescription): Service[] {
   const key = (account: number) => ({ privateKey: accounts[account]!.privateKey })
