@@ -27,7 +27,7 @@ export function devnetCommand(): Command {
 
 async function status(flags: { network?: string; json?: boolean }): Promise<void> {
   const network = findNetwork({ network: flags.network ?? 'local' })
-  const services = await Promise.all([chainStatus(network), ...endpoints(network).map(([name, url]) => serviceStatus(name, url))])
+  const services = await Promise.all([chainStatus(network), ...endpoints(network).map(([name, url]) => serviceStatus(name, url)), ...dispersers(network)])
   print({ file: network.file, services, contracts: network.contracts }, flags, () =>
     [
       table(
@@ -63,6 +63,24 @@ function endpoints({ services }: Network): [string, string][] {
       return typeof url === 'string' && /^https?:/.test(url) ? [[name, url]] : []
     })
   })
+}
+
+/** Over gRPC. */
+function dispersers({ services: { daDisperser: url } }: Network): Promise<ServiceStatus>[] {
+  return url === undefined ? [] : [disperserStatus(url)]
+}
+
+async function disperserStatus(url: string): Promise<ServiceStatus> {
+  const { connectDisperser } = await import('../da/wire.ts')
+  const disperser = connectDisperser(url)
+  try {
+    await disperser.getTerms({ timeout: 5000 })
+    return { service: 'daDisperser', url, ok: true, state: 'ready' }
+  } catch (error) {
+    return { service: 'daDisperser', url, ok: false, state: reasonOf(error) }
+  } finally {
+    disperser.close()
+  }
 }
 
 async function serviceStatus(service: string, url: string): Promise<ServiceStatus> {

@@ -29,7 +29,7 @@ export function testSigner(i: number, ethers: HardhatEthers): TestSigner {
 export async function deployDa(ethers: HardhatEthers, changes: Partial<NonNullable<(typeof PROFILES)['local']['da']>> = {}) {
   const [, governor, stranger] = (await ethers.getSigners()) as unknown as [Signer, Signer, Signer]
   await ethers.provider.send('hardhat_setBalance', [await governor.getAddress(), toQuantity(parseEther('1000000000'))])
-  const profile = { access: {}, stake: true as const, da: { ...PROFILES.local!.da!, ...changes } }
+  const profile = { access: {}, stake: true as const, da: { ...PROFILES.local!.da!, epochLength: 120n, ...changes } }
   const at = await deploy({ signer: governor, profile, book: AddressBook.open(31337) })
   // The arbiter of the signers' stake, as an account.
   const challenges = (await ethers.getImpersonatedSigner(at.AvailabilityChallenges!)) as unknown as Signer
