@@ -6,8 +6,8 @@ import { daSigner } from '../keepers/da/signer/keeper.ts'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
 import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
 
-/** On one machine a signer that has not stored or signed soon after the others is not going to. */
-const QUICK_CERTIFICATES = { batchMs: 100, graceMs: 300 }
+/** On one machine a signer that has not stored or signed soon after the others is not going to, and blocks are not undone but by its user. */
+const QUICK_CERTIFICATES = { batchMs: 100, graceMs: 300, finalityBlocks: 3 }
 
 /** Of each signer in a second: enough to see rewards, and leaves the machine to its user. */
 const SAMPLED_CHUNKS = 64
