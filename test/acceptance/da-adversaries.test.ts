@@ -258,7 +258,7 @@ describe('Data availability among adversaries', function () {
         const now = await blobStatus(reader, disperser, { requestId })
         return now.reason ? now : undefined
       }, 'a reason')
-      expect(status.reason).to.match(/^stored by .* of the weight, and two thirds are needed: /)
+      expect(status.reason).to.match(/^not stored by .* of the weight, where two thirds are needed: /)
       for (const account of [rogue.account, network.wallet(ACCOUNTS.daSigners[2]).address]) expect(status.reason).to.contain(account)
       expect(status.certificate).to.equal(undefined)
       // What was certified before can be read from half of the stake.

@@ -14,6 +14,8 @@ export const urlsOf = (services: DevnetFile['services']): string[] =>
   Object.values(services)
     .flat()
     .map((service) => (typeof service === 'string' ? service : service.url))
+    // gRPC has no URLs.
+    .filter((url) => url.startsWith('http'))
 
 /** `npm start -- --dir <folder> …` without npm. */
 export class Start {

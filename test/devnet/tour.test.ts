@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../../deploy/networks.ts'
 import { freePortBase } from '../../devnet/ports.ts'
-import { Flow__factory, InferenceServing__factory, StorageRewards__factory } from '../../typechain-types/index.ts'
+import { DataAvailability__factory, Flow__factory, InferenceServing__factory, StorageRewards__factory } from '../../typechain-types/index.ts'
 import { Start, urlsOf } from './start-process.ts'
 
 const SECTOR_BYTES = 256
@@ -30,7 +30,7 @@ describe('devnet: the guided tour of npm start', function () {
     return found!
   }
 
-  it('stores a file, fetches it from the other node, sees its miner paid; asks a provider, verifies, sees it paid; and stays up', async () => {
+  it('stores a file, fetches it from the other node, sees its miner paid; asks a provider, verifies, sees it paid; publishes a blob; and stays up', async () => {
     const { chain, contracts, services } = await start.up()
     const [first, second] = services.storageNodes as [string, string]
     await start.says('That was the tour.')
@@ -84,6 +84,14 @@ describe('devnet: the guided tour of npm start', function () {
       const serving = InferenceServing__factory.connect(contracts.InferenceServing!, provider)
       assert.ok((await serving.lastNonce(asked)) >= BigInt(told(/batch (\d+):/)))
       assert.ok((await serving.earningsOf(asked)) > 0n)
+
+      // The blob of the tour is in the batch whose certificate it told of.
+      const certificates = DataAvailability__factory.connect(contracts.DataAvailability!, provider)
+      const certified = await provider.getTransactionReceipt(told(/of stake signed its batch, in (0x[0-9a-f]{64})/))
+      const [certificate] = await certificates.queryFilter(certificates.filters.BatchCertified(), certified!.blockNumber, certified!.blockNumber)
+      assert.equal(certificate!.args.signed, certificate!.args.total)
+      const blob = await fetch(`${services.daRetriever}/blobs/${told(/ {4}blob (0x[0-9a-f]{64})/)}`)
+      assert.equal((await blob.arrayBuffer()).byteLength, Number(told(/blob of ([\d,]+) bytes certified/).replaceAll(',', '')))
 
       // It stays up: blocks go on, and every service is ready.
       const block = await provider.getBlockNumber()
