@@ -26,7 +26,9 @@ import { newDataDir } from '../../support/data-dir.ts'
 import { until } from '../../support/until.ts'
 import { rememberingLog } from '../runtime/quiet.ts'
 
-const PROFILE: Profile = { access: {}, stake: true, da: PROFILES.local!.da! }
+/** Short, so that what happens after some of them is within the retention. */
+const EPOCH_SECONDS = 120n
+const PROFILE: Profile = { access: {}, stake: true, da: { ...PROFILES.local!.da!, epochLength: EPOCH_SECONDS } }
 const STAKE = parseEther('100')
 /** Development accounts: the deployer, who also disperses and pays, the keeper under test, and the other members. */
 const [DISPERSER, KEEPER] = [6, 7]
