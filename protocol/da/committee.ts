@@ -1,4 +1,5 @@
-import { getBytes, keccak256 } from 'ethers'
+import { getBytes, hexlify } from 'ethers'
+import { threadKernel } from '../../codec/keccak/index.ts'
 import { checkHash } from './format-error.ts'
 import { type Shares, sharesOf } from './shares.ts'
 
@@ -39,4 +40,4 @@ export function seatsOf(stakes: readonly bigint[], seed: string): number[] {
 }
 
 const drawnBy = (seed: string, part: number): bigint =>
-  BigInt(keccak256(Uint8Array.of(...getBytes(checkHash(seed, 'the seed of the epoch')), part >> 8, part & 0xff)))
+  BigInt(hexlify(threadKernel().keccak256(Uint8Array.of(...getBytes(checkHash(seed, 'the seed of the epoch')), part >> 8, part & 0xff))))

@@ -64,24 +64,24 @@ describe('devnet: npm start', function () {
   })
 
   it('comes back after kill -9 of everything, and forgets it all with --reset', async () => {
-    const first = start()
+    const first = start('--only', 'storage')
     const file = await first.up()
     const hash = await blockHash(file, 5)
     await first.exit('SIGKILL')
     assert.ok(existsSync(join(folder, 'devnet.json')), 'nobody was there to remove it')
     await orphansGone(file)
 
-    const second = start()
+    const second = start('--only', 'storage')
     assert.equal(await blockHash(await second.up(), 5), hash)
     await second.exit('SIGINT')
 
-    assert.notEqual(await blockHash(await start('--reset').up(), 5), hash)
+    assert.notEqual(await blockHash(await start('--only', 'storage', '--reset').up(), 5), hash)
   })
 
   it('says so when a port is taken, when the folder is in use, and when a flag is wrong', async () => {
-    const first = start()
+    const first = start('--only', 'storage')
     await first.up()
-    const sameFolder = start()
+    const sameFolder = start('--only', 'storage')
     assert.equal(await sameFolder.exit(), 1)
     assert.match(sameFolder.output, /in use by process \d+.*--dir/s)
 
@@ -104,7 +104,7 @@ describe('devnet: npm start', function () {
   })
 
   it('stops everything and shows the log when a process dies', async () => {
-    const first = start()
+    const first = start('--only', 'storage')
     const file = await first.up()
     const { pid } = JSON.parse(readFileSync(join(folder, 'logs', 'chain.log'), 'utf8').split('\n')[0]!)
     process.kill(pid, 'SIGKILL')
