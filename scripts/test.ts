@@ -30,6 +30,9 @@ if (runs.length === 0) {
   process.exit(2)
 }
 
+/** A group that has not ended by then never will: something of it is still open. */
+const GROUP_MINUTES = 12
+
 /** Runs Hardhat and gives its exit code and all it printed; passes it on meanwhile if `live`. */
 async function hardhat(args: string[], live: boolean): Promise<{ code: number | null; output: string }> {
   const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}
@@ -41,7 +44,12 @@ async function hardhat(args: string[], live: boolean): Promise<{ code: number | 
       if (live) to.write(text)
       output += text
     })
+  const limit = setTimeout(() => {
+    output += `\nended by force after ${GROUP_MINUTES} minutes\n`
+    child.kill('SIGKILL')
+  }, GROUP_MINUTES * 60_000)
   const [code] = (await once(child, 'close')) as [number | null]
+  clearTimeout(limit)
   return { code, output }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getAddress, hexlify } from 'ethers'
 import PQueue from 'p-queue'
 import pRetry from 'p-retry'
@@ -69,7 +70,8 @@ export class SignerReader {
     this.#blobs.set({ signer: url }, await held.count(account))
     const enough = new AbortController()
     const reading = AbortSignal.any([signal, enough.signal])
-    const calls = new PQueue({ concurrency: CALLS, intervalCap: 1, interval: (1000 * CHUNKS_PER_CALL) / chunksPerSecond })
+    const calls = new PQueue({ concurrency: CALLS })
+    let nextAt = performance.now()
     const giving = new PQueue({ concurrency: 1 })
     const give = async (winner: Winner): Promise<void> => {
       if (reading.aborted) return
@@ -85,6 +87,9 @@ export class SignerReader {
         await inTime(calls.onSizeLessThan(CALLS))
         await inTime(giving.onSizeLessThan(MAX_WAITING))
         const rows = blob.rows.subarray(from, from + CHUNKS_PER_CALL)
+        const wait = nextAt - performance.now()
+        if (wait > 0) await sleep(wait, undefined, { signal: reading }).catch(() => {})
+        nextAt = Math.max(nextAt, performance.now()) + (1000 * rows.length) / chunksPerSecond
         const read = async () => {
           for (const winner of await this.#winners(round, account, blob, rows, reading)) void giving.add(() => give(winner))
         }
