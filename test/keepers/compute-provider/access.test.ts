@@ -209,16 +209,16 @@ describe('who may ask a provider, and for how much', function () {
     }
   }
 
-  /** Runs with another price: a provider that was started with it, after the notice of a rise. */
+  /** Runs with another price: a provider that was started with it, after the notice of a rise, and settles nothing meanwhile, so that what is owed stays in the accounts. */
   async function withPrice(price: { inputPrice: bigint; outputPrice: bigint }, run: () => Promise<void>) {
-    const restart = async ({ inputPrice, outputPrice }: { inputPrice: bigint; outputPrice: bigint }) => {
+    const restart = async ({ inputPrice, outputPrice }: { inputPrice: bigint; outputPrice: bigint }, more = {}) => {
       await provider.stop()
-      provider = await market.start(model, { inputPrice: inputPrice.toString(), outputPrice: outputPrice.toString() })
+      provider = await market.start(model, { inputPrice: inputPrice.toString(), outputPrice: outputPrice.toString(), ...more })
       await market.chain.request('evm_increaseTime', [Number(await market.contracts.inference.PRICE_NOTICE()) + 1])
       await market.chain.request('evm_mine', [])
       await synced()
     }
-    await restart(price)
+    await restart(price, { settleMs: HOUR })
     await run()
     await restart(PRICE)
   }
