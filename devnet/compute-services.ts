@@ -4,8 +4,9 @@ import { gateway } from '../keepers/compute/gateway/keeper.ts'
 import { computeProvider } from '../keepers/compute/provider/keeper.ts'
 import { tuning } from '../keepers/compute/tuning/keeper.ts'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
+import { ACCOUNTS } from './accounts.ts'
 import { fundGateway } from './gateway-account.ts'
-import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
+import { localUrl, type NetworkDescription, type Service } from './service.ts'
 
 /** Wei for a token in and out, of each provider: a gateway has something to choose. */
 const PRICES = [

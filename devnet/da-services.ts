@@ -4,7 +4,8 @@ import { retriever } from '../keepers/da/retriever/keeper.ts'
 import { sampler } from '../keepers/da/sampler/keeper.ts'
 import { daSigner } from '../keepers/da/signer/keeper.ts'
 import type { KeeperDefinition } from '../keepers/runtime/keeper.ts'
-import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
+import { ACCOUNTS } from './accounts.ts'
+import { localUrl, type NetworkDescription, type Service } from './service.ts'
 
 /** On one machine a signer that has not stored or signed soon after the others is not going to, and blocks are not undone but by its user. */
 const QUICK_CERTIFICATES = { batchMs: 100, graceMs: 300, finalityBlocks: 3 }

@@ -2,7 +2,8 @@ import { parseEther, Wallet } from 'ethers'
 import { connect } from '../deploy/networks.ts'
 import { connectCompute } from '../sdk/compute/contracts.ts'
 import { balanceOf, deposit, fund } from '../sdk/compute/ledger.ts'
-import { ACCOUNTS, type NetworkDescription } from './services.ts'
+import { ACCOUNTS } from './accounts.ts'
+import type { NetworkDescription } from './service.ts'
 
 /** What the gateway's account is given at a provider where it has less than a fifth of it. */
 const FUNDS = parseEther('10')

@@ -1,9 +1,10 @@
 import { type Backend, createRuntime, type Keeper, type Runtime } from '../keepers/runtime/keeper.ts'
 import type { Log } from '../keepers/runtime/log.ts'
 import type { ServiceUrls } from './devnet-file.ts'
-import { type NetworkDescription, type Service, services } from './services.ts'
+import type { NetworkDescription, Service } from './service.ts'
+import { services } from './services.ts'
 
-export type { NetworkDescription } from './services.ts'
+export type { NetworkDescription } from './service.ts'
 
 const READY_WITHIN_MS = 30_000
 const READY_POLL_MS = 50

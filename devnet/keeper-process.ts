@@ -3,7 +3,7 @@ import { createLog } from '../keepers/runtime/log.ts'
 import { answerParent } from './child.ts'
 import type { ServiceUrls } from './devnet-file.ts'
 import type { KeeperNetwork } from './keeper-network.ts'
-import type { NetworkDescription } from './services.ts'
+import type { NetworkDescription } from './service.ts'
 
 /** First the database, which can be opened while the contracts are built and deployed; then what the keepers need to know. */
 export type KeepersRequest = { folder: string } | { description: NetworkDescription }

@@ -4,7 +4,8 @@ import { indexer } from '../keepers/storage/indexer/keeper.ts'
 import { kvKeeper } from '../keepers/storage/kv/keeper.ts'
 import { miner } from '../keepers/storage/miner/keeper.ts'
 import { storageNode } from '../keepers/storage/node/keeper.ts'
-import { ACCOUNTS, localUrl, type NetworkDescription, type Service } from './services.ts'
+import { ACCOUNTS } from './accounts.ts'
+import { localUrl, type NetworkDescription, type Service } from './service.ts'
 
 /** Nonces a second: finds an answer in about a second at the difficulty of the local profile, and leaves the machine to its user. */
 const MINER_NONCE_RATE = 500

@@ -9,7 +9,8 @@ import { connect } from '../../deploy/networks.ts'
 import { PROFILES } from '../../deploy/profiles.ts'
 import { startChain } from '../../devnet/chain.ts'
 import { freePortsFor } from '../../devnet/ports.ts'
-import { type Service, services } from '../../devnet/services.ts'
+import type { Service } from '../../devnet/service.ts'
+import { services } from '../../devnet/services.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const READY_WITHIN_MS = 60_000

@@ -27,6 +27,12 @@ export interface GrpcCall {
  */
 export type GrpcHandler = (request: any, call: GrpcCall) => Promise<unknown> | AsyncIterable<unknown>
 
+/** A service as its proto defines it (a definition by proto-loader), and a handler for each of its methods, by the proto's names. */
+export interface GrpcService {
+  definition: ServiceDefinition
+  handlers: Readonly<Record<string, GrpcHandler>>
+}
+
 type Readable = ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
 type Writable = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
 type AnyCall = ServerUnaryCall<unknown, unknown> | Readable | Writable

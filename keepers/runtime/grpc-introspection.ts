@@ -1,7 +1,7 @@
 import type { Server, ServerWritableStream, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation } from 'grpc-health-check'
-import type { GrpcService } from './grpc.ts'
+import type { GrpcService } from './grpc-handler.ts'
 
 /** How often those who watch the health learn of a change. */
 const HEALTH_MS = 1000

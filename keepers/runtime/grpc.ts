@@ -1,16 +1,10 @@
 import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
 import type { Registry } from 'prom-client'
 import { guardedBy } from './grpc-call.ts'
-import { type GrpcHandler, implementation } from './grpc-handler.ts'
+import { type GrpcService, implementation } from './grpc-handler.ts'
 import { healthOf, reflectionOf } from './grpc-introspection.ts'
 import type { Log } from './log.ts'
 import { counter } from './metrics.ts'
-
-/** A service as its proto defines it (a definition by proto-loader), and a handler for each of its methods, by the proto's names. */
-export interface GrpcService {
-  definition: ServiceDefinition
-  handlers: Readonly<Record<string, GrpcHandler>>
-}
 
 export interface GrpcOptions {
   host: string

@@ -1,7 +1,7 @@
 /** What a quote must be judged by, all signed by Intel: revocations, and what it knows of the platform and of the quoting enclave. */
 import { type KeyObject, verify } from 'node:crypto'
 import { z } from 'zod'
-import { EvidenceError } from './verdict.ts'
+import { EvidenceError } from './evidence-error.ts'
 
 /** Collateral is malformed, not signed by whom it should be, or out of date. */
 export class CollateralError extends EvidenceError {

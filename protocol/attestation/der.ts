@@ -2,7 +2,7 @@
  * Distinguished Encoding Rules (X.690), strictly: every value has one encoding, and another is refused. Parsers that forgive are how two verifiers
  * come to disagree on one certificate.
  */
-import { EvidenceError } from './verdict.ts'
+import { EvidenceError } from './evidence-error.ts'
 
 /** The bytes are not DER, or not the structure that belongs there. */
 export class DerError extends EvidenceError {

@@ -10,8 +10,9 @@
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { EvidenceError } from './evidence-error.ts'
 import type { Quote } from './quote.ts'
-import { Audit, EvidenceError, type Findings } from './verdict.ts'
+import { Audit, type Findings } from './verdict.ts'
 
 export class EventLogError extends EvidenceError {
   override name = 'EventLogError'

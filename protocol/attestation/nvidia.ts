@@ -7,8 +7,9 @@ import { type KeyObject, verify } from 'node:crypto'
 import { z } from 'zod'
 import { type ChainShape, checkChain } from './certificate-chain.ts'
 import { DerReader, single, TAG } from './der.ts'
+import { EvidenceError } from './evidence-error.ts'
 import { parseSpdmReport, type SpdmReport } from './spdm.ts'
-import { Audit, EvidenceError, type Findings } from './verdict.ts'
+import { Audit, type Findings } from './verdict.ts'
 import { type Certificate, CertificateError } from './x509.ts'
 
 export class GpuEvidenceError extends EvidenceError {

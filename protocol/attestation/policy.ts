@@ -1,8 +1,8 @@
 /** What a report must say of itself to be of production: nobody outside may read or move what it attests. */
 
+import { EvidenceError } from './evidence-error.ts'
 import type { Quote, TdReport } from './quote.ts'
 import { isDebuggable } from './tcb.ts'
-import { EvidenceError } from './verdict.ts'
 
 /** The evidence is genuine, but of something that protects nothing. */
 export class PolicyError extends EvidenceError {

@@ -10,7 +10,7 @@
  */
 
 import { ByteReader } from './byte-reader.ts'
-import { EvidenceError } from './verdict.ts'
+import { EvidenceError } from './evidence-error.ts'
 
 /** The bytes are not a quote of a kind that is known here. */
 export class QuoteFormatError extends EvidenceError {

@@ -1,9 +1,9 @@
 /** The quoting enclave (QE): what stands between the platform's certified key and the key that signs quotes. */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { CollateralError, type QeIdentity } from './collateral.ts'
+import { EvidenceError } from './evidence-error.ts'
 import type { Quote } from './quote.ts'
 import { isDebuggable, isvStanding, matches, type Standing } from './tcb.ts'
-import { EvidenceError } from './verdict.ts'
 
 /** A signature over the quote or its QE report is wrong. */
 export class SignatureError extends EvidenceError {

@@ -12,7 +12,6 @@ import {
   TEE_TYPE,
 } from './quote.ts'
 import { PLATFORM, QE } from './simulated-collateral.ts'
-import type { SimulatedQuoteOptions } from './simulated-tee.ts'
 
 /** SEPT_VE_DISABLE (bit 28), as every production domain has it; DEBUG is bit 0. */
 const TD_ATTRIBUTES = '0000001000000000'
@@ -25,6 +24,21 @@ export interface QuoteKeys {
   attestationKey: Uint8Array
   /** r ‖ s, by the attestation key or the platform's certified key. */
   sign(bytes: Uint8Array, by: 'attestation' | 'pck'): Uint8Array
+}
+
+export interface SimulatedQuoteOptions {
+  /** 64 bytes. */
+  reportData: Uint8Array
+  /** What runs, as it claims. */
+  measurement?: Partial<Pick<TdReport, 'mrTd' | 'rtMr' | 'mrConfigId'>>
+  /** 4 (a TDX 1.0 report) unless given; 5 has a TDX 1.5 report. */
+  version?: 4 | 5
+  /** A domain whose memory its host can read. */
+  debug?: boolean
+  /** Other fields of the report. */
+  td?: Partial<TdReport>
+  /** Fields of the quoting enclave's report. */
+  qe?: Partial<Omit<SgxReport, 'bytes'>>
 }
 
 export function simulatedQuote(options: SimulatedQuoteOptions, keys: QuoteKeys, pckChain: Uint8Array): Uint8Array {

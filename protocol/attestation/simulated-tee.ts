@@ -7,10 +7,9 @@
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
 import type { Collateral, TcbStatus } from './collateral.ts'
-import type { SgxReport, TdReport } from './quote.ts'
 import { certificate, type Issuer, type PlatformClaims, pem, revocationList, type Validity } from './simulated-certificates.ts'
 import { PLATFORM, type QeIdentityText, qeIdentity, type TcbInfoText, tcbInfo } from './simulated-collateral.ts'
-import { type QuoteKeys, simulatedQuote } from './simulated-quote.ts'
+import { type QuoteKeys, type SimulatedQuoteOptions, simulatedQuote } from './simulated-quote.ts'
 
 const ROLES = ['root', 'platformCa', 'tcbSigner', 'pck', 'attestation'] as const
 type Role = (typeof ROLES)[number]
@@ -44,21 +43,6 @@ export interface CollateralChanges {
   /** Change what Intel would sign, before it is signed. */
   editTcbInfo?: (info: TcbInfoText) => void
   editQeIdentity?: (identity: QeIdentityText) => void
-}
-
-export interface SimulatedQuoteOptions {
-  /** 64 bytes. */
-  reportData: Uint8Array
-  /** What runs, as it claims. */
-  measurement?: Partial<Pick<TdReport, 'mrTd' | 'rtMr' | 'mrConfigId'>>
-  /** 4 (a TDX 1.0 report) unless given; 5 has a TDX 1.5 report. */
-  version?: 4 | 5
-  /** A domain whose memory its host can read. */
-  debug?: boolean
-  /** Other fields of the report. */
-  td?: Partial<TdReport>
-  /** Fields of the quoting enclave's report. */
-  qe?: Partial<Omit<SgxReport, 'bytes'>>
 }
 
 /** What `toJSON` writes: everything, private keys included. Values are base64 of DER. */

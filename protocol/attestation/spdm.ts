@@ -9,7 +9,7 @@
  * Integers are little-endian. The signature is over all that precedes it.
  */
 import { ByteReader } from './byte-reader.ts'
-import { EvidenceError } from './verdict.ts'
+import { EvidenceError } from './evidence-error.ts'
 
 export class SpdmFormatError extends EvidenceError {
   override name = 'SpdmFormatError'

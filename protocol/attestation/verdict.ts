@@ -1,5 +1,6 @@
 /** What verification says: every check by name with its result, so that a refusal can be read and an approval audited. */
 import type { TcbStatus } from './collateral.ts'
+import { EvidenceError } from './evidence-error.ts'
 import type { Quote } from './quote.ts'
 
 export interface Check {
@@ -27,11 +28,6 @@ export interface Verdict extends Findings {
   quote?: Quote
   /** Verified under a root of development: proves nothing about hardware. */
   simulated: boolean
-}
-
-/** Evidence is malformed, unauthentic or unacceptable. Every refusal below is one of these; anything else that is thrown is a fault of ours. */
-export class EvidenceError extends Error {
-  override name = 'EvidenceError'
 }
 
 /** Runs checks and remembers what came of each. */

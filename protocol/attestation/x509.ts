@@ -1,7 +1,7 @@
 /** X.509 certificates (RFC 5280) as the makers of TEEs issue them: version 3, elliptic curve keys, ECDSA signatures. Anything else is refused. */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { boolean, bytesOfBits, DerReader, type Element, namedBits, objectIdentifier, single, small, TAG, time, unsigned } from './der.ts'
-import { EvidenceError } from './verdict.ts'
+import { EvidenceError } from './evidence-error.ts'
 
 export class CertificateError extends EvidenceError {
   override name = 'CertificateError'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { getBytes, hexlify, parseEther } from 'ethers'
-import { ACCOUNTS } from '../../devnet/services.ts'
+import { ACCOUNTS } from '../../devnet/accounts.ts'
 import { createAssignment } from '../../protocol/da/assignment.ts'
 import { batchTree } from '../../protocol/da/batch-tree.ts'
 import { type Blob, blobIdOf, blobOf } from '../../protocol/da/blob.ts'

@@ -16,9 +16,8 @@ import {
   type WirePayment,
 } from '../../../sdk/da/wire.ts'
 import { PerigeeError } from '../../../sdk/errors.ts'
-import type { GrpcService } from '../../runtime/grpc.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
-import type { GrpcCall } from '../../runtime/grpc-handler.ts'
+import type { GrpcCall, GrpcService } from '../../runtime/grpc-handler.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { Intake } from './intake.ts'
 import { storedPromise } from './payments.ts'

@@ -2,9 +2,8 @@ import { status } from '@grpc/grpc-js'
 import { hexlify } from 'ethers'
 import { type RetrieveBlobRequest, RetrieverService } from '../../../sdk/da/wire.ts'
 import { type ErrorCode, PerigeeError } from '../../../sdk/errors.ts'
-import type { GrpcService } from '../../runtime/grpc.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
-import type { GrpcCall } from '../../runtime/grpc-handler.ts'
+import type { GrpcCall, GrpcService } from '../../runtime/grpc-handler.ts'
 import { Busy, type Retrievals } from './retrievals.ts'
 
 /** The public retriever service. `storage_root` is the blob id; the epoch is a hint, and quorums there are none. */

@@ -6,7 +6,8 @@ import { deployAttestation } from '../../../deploy/attestation.ts'
 import { Deployer } from '../../../deploy/deployer.ts'
 import { parseQuote } from '../../../protocol/attestation/quote.ts'
 import { measurementOf, signerReportData } from '../../../protocol/attestation/report-data.ts'
-import { createSimulatedPki, type SimulatedPki, type SimulatedQuoteOptions } from '../../../protocol/attestation/simulated-tee.ts'
+import type { SimulatedQuoteOptions } from '../../../protocol/attestation/simulated-quote.ts'
+import { createSimulatedPki, type SimulatedPki } from '../../../protocol/attestation/simulated-tee.ts'
 import {
   AccessManager__factory,
   CollateralReader__factory,

@@ -1,10 +1,10 @@
 import { expect } from 'chai'
 import { DerReader, TAG } from '../../../protocol/attestation/der.ts'
+import { EvidenceError } from '../../../protocol/attestation/evidence-error.ts'
 import { platformOf } from '../../../protocol/attestation/pck.ts'
 import { parseQuote } from '../../../protocol/attestation/quote.ts'
 import { parseRevocationList } from '../../../protocol/attestation/revocation-list.ts'
 import { createSimulatedPki } from '../../../protocol/attestation/simulated-tee.ts'
-import { EvidenceError } from '../../../protocol/attestation/verdict.ts'
 import { parseCertificate } from '../../../protocol/attestation/x509.ts'
 
 /** An element with what is in it, also where that is wrapped in a string of bytes or bits (`prefix`: the count of unused bits). */
