@@ -7,15 +7,16 @@ import {Account, IInferenceServing, Service, ServiceParams, TEESettlementData} f
 import {InferenceKeys} from "./InferenceKeys.sol";
 import {InferenceSettlement} from "./InferenceSettlement.sol";
 import {Price} from "./IInferencePrices.sol";
+import {ServiceTexts} from "./ServiceTexts.sol";
 import {ServingProviders} from "./ServingProviders.sol";
 
 /// @title Inference
 /// @notice Behind a proxy, as its API will grow. Its balance is the sum of all sub-accounts and of all earnings.
 contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKeys, UUPSUpgradeable {
+    /// One slot.
     struct Details {
-        uint256 updatedAt;
-        /// ServiceParams, encoded: it is only ever read whole.
-        bytes params;
+        uint64 updatedAt;
+        address texts;
     }
 
     /// @custom:storage-location erc7201:perigee.storage.InferenceServing
@@ -52,7 +53,8 @@ contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKe
     function addOrUpdateService(ServiceParams calldata params) external payable nonReentrant {
         require(msg.data.length <= MAX_SERVICE_LENGTH, TextTooLong(msg.data.length, MAX_SERVICE_LENGTH));
         _announcePrice(msg.sender, params.inputPrice, params.outputPrice);
-        _servingStorage().details[msg.sender] = Details(block.timestamp, abi.encode(params));
+        Details storage details = _servingStorage().details[msg.sender];
+        (details.updatedAt, details.texts) = (uint64(block.timestamp), ServiceTexts.write(params, details.texts));
         emit ServiceUpdated(
             msg.sender,
             params.serviceType,
@@ -73,20 +75,15 @@ contract InferenceServing is IInferenceServing, InferenceSettlement, InferenceKe
     /// @inheritdoc IInferenceServing
     function getService(address provider) public view returns (Service memory service) {
         require(serviceExists(provider), ServiceNotExist(provider));
-        Details storage details = _servingStorage().details[provider];
-        ServiceParams memory params = abi.decode(details.params, (ServiceParams));
+        Details memory details = _servingStorage().details[provider];
+        ServiceTexts.read(details.texts, service);
         (uint16 current, ) = priceVersion(provider);
         Price memory price = priceOf(provider, current);
         service.provider = provider;
-        service.serviceType = params.serviceType;
-        service.url = params.url;
         service.inputPrice = price.inputPrice;
         service.outputPrice = price.outputPrice;
         service.updatedAt = details.updatedAt;
-        service.model = params.model;
-        service.verifiability = params.verifiability;
-        service.additionalInfo = params.additionalInfo;
-        service.teeSignerAddress = params.teeSignerAddress;
+        service.teeSignerAddress = _signerOf(provider);
         service.teeSignerAcknowledged = isInGoodStanding(provider);
     }
 

@@ -293,6 +293,33 @@ describe('InferenceServing: keys, acknowledgement, services', () => {
     await serving.addOrUpdateService(serviceOf(tee.address))
   })
 
+  it('gives back the texts of a service as they were given, of any length, and stores those that stay once', async () => {
+    const { serving, tee, provider } = await load()
+    const textsOf = async () => {
+      const { serviceType, url, model, verifiability, additionalInfo } = await serving.getService(provider)
+      return [serviceType, url, model, verifiability, additionalInfo]
+    }
+    for (const texts of [
+      ['', '', '', '', ''],
+      ['chatbot', 'u'.repeat(255), 'm'.repeat(256), 'v'.repeat(257), 'i'.repeat(4000)],
+      ['Überset\u0000zung', 'https://例え.jp/', '', 'TeeML', ''],
+      ['', '', '', '', 'only the last'],
+    ] as const) {
+      const [serviceType, url, model, verifiability, additionalInfo] = texts
+      await serving.addOrUpdateService(serviceOf(tee.address, { serviceType, url, model, verifiability, additionalInfo }))
+      expect(await textsOf()).to.deep.equal(texts)
+    }
+    const nonce = await ethers.provider.getTransactionCount(serving)
+    const last = { serviceType: '', url: '', model: '', verifiability: '' }
+    await serving.addOrUpdateService(serviceOf(tee.address, { ...last, additionalInfo: 'only the last', inputPrice: 1n }))
+    expect(await ethers.provider.getTransactionCount(serving)).to.equal(nonce)
+    await serving.addOrUpdateService(serviceOf(tee.address, { ...last, additionalInfo: 'only the lost' }))
+    expect(await textsOf()).to.deep.equal(['', '', '', '', 'only the lost'])
+    await serving.removeService()
+    await serving.addOrUpdateService(serviceOf(tee.address))
+    expect((await textsOf())[2]).to.equal('perigee/extractive-1')
+  })
+
   it('lets governance alone change the lock time and register services', async () => {
     const { ledger, serving, governor, alice } = await load()
     await expect(serving.connect(alice).updateLockTime(7200)).to.be.revertedWithCustomError(serving, 'AccessManagedUnauthorized')
