@@ -34,7 +34,11 @@ export default defineConfig({
     compilers: [{ ...solc, settings }],
     overrides: Object.fromEntries([...override(large, compact), ...override(hot, fast)]),
   },
-  test: { solidity: { fuzz: { runs: 1000, seed: '0x1' }, invariant: { runs: 100, depth: 100, failOnRevert: true } } },
+  test: {
+    // Only for what hangs: how fast a machine is decides no test.
+    mocha: { timeout: 300_000 },
+    solidity: { fuzz: { runs: 1000, seed: '0x1' }, invariant: { runs: 100, depth: 100, failOnRevert: true } },
+  },
   paths: { sources: ['./contracts', './test/doubles'], tests: { mocha: './test', solidity: './test/solidity' } },
   typechain: { outDir: 'typechain-types' },
   networks: {
