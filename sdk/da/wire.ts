@@ -4,6 +4,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { GrpcClient, type GrpcOptions } from './grpc-client.ts'
 import { StoreStream } from './store-stream.ts'
 import type {
+  Batch,
   BlobDescription,
   BlobStatusReply,
   BlobStatusRequest,
@@ -12,6 +13,7 @@ import type {
   DispersalStatusRequest,
   DisperseBlobReply,
   DisperseBlobRequest,
+  GetBatchRequest,
   GetBlobRequest,
   GetChunksRequest,
   GetRowsRequest,
@@ -70,6 +72,7 @@ export interface SignerClient {
   getRows(request: GetRowsRequest, options?: CallOptions): AsyncGenerator<Rows>
   getChunks(request: GetChunksRequest, options?: CallOptions): Promise<Chunks>
   listBlobs(request: ListBlobsRequest, options?: CallOptions): AsyncGenerator<BlobDescription>
+  getBatch(request: GetBatchRequest, options?: CallOptions): Promise<Batch>
   getStatus(options?: CallOptions): Promise<SignerStatus>
   close(): void
 }
@@ -77,7 +80,7 @@ export interface SignerClient {
 /** Connects a signer, when it is first called. @throws PerigeeError USAGE unless `url` is host:port. */
 export function connectSigner(url: string): SignerClient {
   const client = connect(url, MAX_SIGNER_REPLY)
-  const { Store, Sign, GetBlob, GetRows, GetChunks, ListBlobs, GetStatus } = SignerService
+  const { Store, Sign, GetBlob, GetRows, GetChunks, ListBlobs, GetBatch, GetStatus } = SignerService
   return {
     url,
     store: (options) => new StoreStream(client, Store!, options),
@@ -86,6 +89,7 @@ export function connectSigner(url: string): SignerClient {
     getRows: (request, options) => client.stream(GetRows!, request, options),
     getChunks: (request, options) => client.unary(GetChunks!, request, options),
     listBlobs: (request, options) => client.stream(ListBlobs!, request, options),
+    getBatch: (request, options) => client.unary(GetBatch!, request, options),
     getStatus: (options) => client.unary(GetStatus!, {}, options),
     close: () => client.close(),
   }

@@ -121,6 +121,7 @@ export async function startRogueSigner({ wallet, contracts, bonds }: { wallet: W
           GetRows: rowsOf,
           GetChunks: refuse,
           ListBlobs: refuse,
+          GetBatch: refuse,
           GetStatus: refuse,
         },
       },

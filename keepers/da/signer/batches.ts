@@ -56,11 +56,30 @@ export class Batches {
     await this.#checkStored(ids, seed)
     const { root } = batchTree(ids)
     const known = await this.#find(root, epoch)
-    if (known?.seed === seed) return known
+    if (known?.seed === seed) return { bls: known.bls!, ecdsa: known.ecdsa! }
     const name = nameOf(root, epoch)
-    const signing = this.#underway.get(name) ?? this.#keep(root, epoch, seed, ids).finally(() => this.#underway.delete(name))
+    const signing = this.#underway.get(name) ?? this.keep(root, epoch, seed, ids).finally(() => this.#underway.delete(name))
     this.#underway.set(name, signing)
     return signing
+  }
+
+  /** Makes a batch one that we know. Its signatures leave only when `sign` finds all of its blobs stored. */
+  async keep(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
+    await writeFileAtomic(join(this.#options.folder, nameOf(root, epoch)), getBytes(concat([seed, ...ids])))
+    return this.#record(root, epoch, seed, ids)
+  }
+
+  /** The blobs of a batch, in the order of its leaves. @throws GrpcError NOT_FOUND */
+  async blobsOf(root: string, epoch: number): Promise<string[]> {
+    const blobs = await this.#options.db
+      .selectFrom('batch_blobs')
+      .select('blob_id')
+      .where('root', '=', root)
+      .where('epoch', '=', epoch)
+      .orderBy('index')
+      .execute()
+    if (blobs.length === 0) throw GrpcError.notFound(`the batch ${root} of epoch ${epoch} is not known here`)
+    return blobs.map(({ blob_id }) => blob_id)
   }
 
   /** The batches a blob was signed in: certified ones first, then the latest epoch. */
@@ -109,11 +128,6 @@ export class Batches {
     return this.#options.db.selectFrom('batches').selectAll().where('root', '=', root).where('epoch', '=', epoch).executeTakeFirst()
   }
 
-  async #keep(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
-    await writeFileAtomic(join(this.#options.folder, nameOf(root, epoch)), getBytes(concat([seed, ...ids])))
-    return this.#record(root, epoch, seed, ids)
-  }
-
   async #record(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
     const { db, bls, ecdsa, domain } = this.#options
     const digest = certificateDigest(domain, epoch, root)
@@ -124,7 +138,7 @@ export class Batches {
       await trx
         .insertInto('batches')
         .values({ root, epoch, seed, ...signatures, certified_at: null, certified_block: null })
-        .onConflict((on) => on.columns(['root', 'epoch']).doUpdateSet({ seed }))
+        .onConflict((on) => on.columns(['root', 'epoch']).doUpdateSet({ seed, ...signatures }))
         .execute()
       for (let at = 0; at < rows.length; at += INSERT_ROWS) {
         await trx
@@ -145,7 +159,7 @@ export class Batches {
         await rm(join(folder, name)) // written in part
         continue
       }
-      if (await this.#find(`0x${root}`, Number(epoch))) continue
+      if ((await this.#find(`0x${root}`, Number(epoch)))?.seed) continue
       const bytes = await readFile(join(folder, name))
       const ids = Array.from({ length: bytes.length / ID_SIZE }, (_, i) => hexlify(bytes.subarray(ID_SIZE * i, ID_SIZE * (i + 1))))
       const [seed, ...blobs] = ids as [string, ...string[]]

@@ -35,8 +35,6 @@ const PATIENCE_MS = 30_000
 /** What comes by Store: checked, the cheap things first, verified, and put on disk. */
 export class Intake {
   readonly #options: IntakeOptions
-  /** By blob and seed. */
-  readonly #underway = new Map<string, Promise<void>>()
   readonly #gate = new ByteGate(MAX_BYTES_UNDERWAY, PATIENCE_MS)
 
   constructor(options: IntakeOptions) {
@@ -77,12 +75,8 @@ export class Intake {
     checkLength(paths, indices.length * SIBLING_SIZE * blob.log2T, 'the field paths')
     const accepted = await promises.accept(payment ? paymentFromWire(payment, blobId) : undefined, blob)
     const { seed } = place.epoch
-    const key = `${blobId} ${seed}`
     // Of several dispersers with the same blob one is enough to verify it for.
-    while (this.#underway.has(key)) await this.#underway.get(key)
-    const { promise: stored, resolve } = Promise.withResolvers<void>()
-    this.#underway.set(key, stored)
-    try {
+    const stored = store.exclusively(blobId, seed, async () => {
       const before = await store.find(blobId, seed)
       if (before && !before.damaged) return await store.record(accepted)
       const giveBack = store.reserve(fileSize(blob, indices.length))
@@ -92,11 +86,8 @@ export class Intake {
       } finally {
         giveBack()
       }
-    } finally {
-      this.#underway.delete(key)
-      resolve()
-      promises.done(accepted)
-    }
+    })
+    await stored.finally(() => promises.done(accepted))
   }
 
   #rowsOf(place: Place, blobId: string, blob: Blob): Uint32Array {

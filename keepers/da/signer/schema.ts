@@ -1,5 +1,6 @@
 import { type Generated, type Kysely, sql } from 'kysely'
 import type { Migrations } from '../../runtime/database.ts'
+import { type UpkeepTables, upkeepMigrations } from './upkeep-schema.ts'
 
 /** Rows of one blob in one epoch, in a file of their own; hashes are hex. What the files say is only indexed here: see `BlobStore.open`. */
 export interface HoldingTable {
@@ -25,13 +26,13 @@ export interface HoldingTable {
   listed: number | null
 }
 
-/** A batch we signed. */
+/** A batch we know the blobs of; or one of which we know its certificate alone: then there is no seed, and no signatures. */
 export interface BatchTable {
   root: string
   epoch: number
-  seed: string
-  bls: Uint8Array
-  ecdsa: Uint8Array
+  seed: string | null
+  bls: Uint8Array | null
+  ecdsa: Uint8Array | null
   /** Unix seconds and block of its certificate, as far as there is one. */
   certified_at: number | null
   certified_block: number | null
@@ -72,7 +73,7 @@ export interface PromiseTable {
   redeemed_block: number | null
 }
 
-export interface Tables {
+export interface Tables extends UpkeepTables {
   holdings: HoldingTable
   batches: BatchTable
   batch_blobs: BatchBlobTable
@@ -149,4 +150,5 @@ export const migrations: Migrations = {
       await sql`create index promises_open on promises (payer) where redeemed_block is null`.execute(db)
     },
   },
+  ...upkeepMigrations,
 }

@@ -1,5 +1,5 @@
 import { getBytes, hexlify } from 'ethers'
-import type { GetBlobRequest, ListBlobsRequest, SignerStatus, SignRequest, StoreReply, StoreRequest } from '../../../sdk/da/wire.ts'
+import type { GetBatchRequest, GetBlobRequest, ListBlobsRequest, SignerStatus, SignRequest, StoreReply, StoreRequest } from '../../../sdk/da/wire.ts'
 import type { GrpcCall, GrpcHandler } from '../../runtime/grpc-handler.ts'
 import type { Batches } from './batches.ts'
 import type { Intake } from './intake.ts'
@@ -24,6 +24,7 @@ export const signerHandlers = ({ intake, batches, reading, status, account }: Si
   GetRows: (request) => reading.rows(request),
   GetChunks: (request) => reading.chunks(request),
   ListBlobs: ({ cursor }: ListBlobsRequest) => reading.certified(cursor),
+  GetBatch: async ({ batchRoot, epoch }: GetBatchRequest) => ({ blobIds: (await batches.blobsOf(hexlify(batchRoot), epoch)).map((id) => getBytes(id)) }),
   GetStatus: async () => ({ account: getBytes(account), ...(await status()) }),
 })
 

@@ -48,6 +48,8 @@ export class BlobStore {
   readonly #options: BlobStoreOptions
   readonly #groups: Groups<Staged>
   readonly #damages
+  /** By blob and seed. */
+  readonly #underway = new Map<string, Promise<void>>()
   #bytes = 0
   #reserved = 0
 
@@ -91,6 +93,20 @@ export class BlobStore {
     return this.#options.db.selectFrom('holdings').selectAll().where('blob_id', '=', blobId).orderBy('epoch', 'desc').execute()
   }
 
+  /** Does one thing at a time with the rows of a blob. */
+  async exclusively<T>(blobId: string, seed: string, work: () => Promise<T>): Promise<T> {
+    const key = `${blobId} ${seed}`
+    while (this.#underway.has(key)) await this.#underway.get(key)
+    const { promise: done, resolve } = Promise.withResolvers<void>()
+    this.#underway.set(key, done)
+    try {
+      return await work()
+    } finally {
+      this.#underway.delete(key)
+      resolve()
+    }
+  }
+
   /** Sets bytes aside before work is done for them. Returns what gives them back. @throws GrpcError RESOURCE_EXHAUSTED */
   reserve(bytes: number): () => void {
     const { maxBytes } = this.#options
@@ -103,7 +119,7 @@ export class BlobStore {
   }
 
   /**
-   * Resolves when the rows are on disk and recorded, together with the promise that pays for them; not to be called twice at once for the same rows.
+   * Resolves when the rows are on disk and recorded, together with the promise that pays for them; to be called `exclusively`.
    * `damaged`: there is a record already.
    * @throws DiskFull, and then nothing is stored
    */
@@ -160,6 +176,12 @@ export class BlobStore {
     this.#damages.inc()
     const advice = 'look after the disk; what a challenge asks of it costs stake'
     if (!damaged) log.error({ blobId: blob_id, epoch, what, advice }, 'stored rows are damaged')
+  }
+
+  /** What was reported is as it should be: somebody put the file back. */
+  async clear({ id, blob_id, epoch }: Holding): Promise<void> {
+    await this.#options.db.updateTable('holdings').set({ damaged: false }).where('id', '=', id).execute()
+    this.#options.log.info({ blobId: blob_id, epoch }, 'damaged rows are whole again')
   }
 
   /** Forgets rows and removes their file. */

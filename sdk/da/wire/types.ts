@@ -92,6 +92,15 @@ export interface ListBlobsRequest {
   cursor: number
 }
 
+export interface GetBatchRequest {
+  batchRoot: Uint8Array
+  epoch: number
+}
+
+export interface Batch {
+  blobIds: Uint8Array[]
+}
+
 export interface SignerStatus {
   account: Uint8Array
   signerId: number

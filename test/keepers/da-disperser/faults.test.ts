@@ -75,6 +75,7 @@ describe('disperser among faults', function () {
             async *GetRows() {},
             GetChunks: async () => ({}),
             async *ListBlobs() {},
+            GetBatch: async () => ({}),
             GetStatus: async () => ({}),
           },
         },

@@ -65,6 +65,7 @@ export async function startRowServer(account: string, port = 0) {
           GetRows: refused,
           GetChunks: getChunks,
           ListBlobs: listBlobs,
+          GetBatch: refused,
           GetStatus: async () => ({ account: getBytes(account), signerId: 1, epoch: 1, blobs: blobs.length, bytes: 0 }),
         },
       },

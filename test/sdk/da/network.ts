@@ -68,6 +68,7 @@ export class RowServer {
             Store: unused,
             Sign: unused,
             ListBlobs: unused,
+            GetBatch: unused,
             GetStatus: unused,
             GetBlob: async ({ blobId }) => (this.faults.describe ?? ((same) => same))(this.#find(blobId).description),
             GetRows: (request) => this.#rows(request),

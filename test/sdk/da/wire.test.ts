@@ -33,7 +33,7 @@ describe('Wire of data availability', function () {
   const never = () => new Promise<never>(() => {})
 
   before(async () => {
-    const names = ['Store', 'Sign', 'GetBlob', 'GetRows', 'GetChunks', 'ListBlobs', 'GetStatus']
+    const names = ['Store', 'Sign', 'GetBlob', 'GetRows', 'GetChunks', 'ListBlobs', 'GetBatch', 'GetStatus']
     grpc = createGrpc({
       host: '127.0.0.1',
       port: 0,
