@@ -1,4 +1,3 @@
-import { types as pgliteTypes } from '@electric-sql/pglite'
 import { runMigrations } from 'bullmq'
 import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
@@ -6,7 +5,8 @@ import pRetry from 'p-retry'
 import pg from 'pg'
 import { maskUrl } from './config.ts'
 import type { Log } from './log.ts'
-import { EmbeddedPostgres, TEXT_INTEGERS } from './pglite-pool.ts'
+import type { TypeParser } from './pg-statement.ts'
+import { EmbeddedPostgres } from './pglite-pool.ts'
 import { runtimeMigrations } from './tables.ts'
 
 export type Migrations = Record<string, Migration>
@@ -30,6 +30,9 @@ function exactNumber(text: string): number {
   if (!Number.isSafeInteger(value)) throw new RangeError(`int8 value ${text} is beyond 2^53: keep it in a numeric column`)
   return value
 }
+
+/** The types of our tables; the queue reads its own as node-postgres does, int8 as text. */
+const tableTypes: TypeParser = (oid) => (oid === pg.types.builtins.INT8 ? exactNumber : pg.types.getTypeParser(oid))
 
 export interface PostgresOptions {
   /** A server to use; without it one is embedded, in `dataDir`, or in memory when there is none either. */
@@ -64,19 +67,14 @@ export async function openPostgres({ databaseUrl, dataDir, log }: PostgresOption
 
 async function openEmbedded(dataDir: string | undefined): Promise<Postgres> {
   const server = await EmbeddedPostgres.open(dataDir)
-  const tables = { [pgliteTypes.INT8]: exactNumber }
   return {
     kind: 'pglite',
-    pool: (schema, use) => server.pool(schema, use === 'queue' ? TEXT_INTEGERS : tables) as unknown as PostgresPool,
+    pool: (schema, use) => server.pool(schema, use === 'queue' ? pg.types.getTypeParser : tableTypes) as unknown as PostgresPool,
     close: () => server.close(),
   }
 }
 
 function openServer(databaseUrl: string, log: Log): Postgres {
-  const tables = {
-    getTypeParser: ((oid: number, format?: 'text') =>
-      oid === pg.types.builtins.INT8 ? exactNumber : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
-  }
   return {
     kind: 'postgres',
     pool(schema, use) {
@@ -87,7 +85,7 @@ function openServer(databaseUrl: string, log: Log): Postgres {
         connectionTimeoutMillis: 10_000,
         keepAlive: true,
         max: use === 'queue' ? 4 : 10,
-        ...(use === 'tables' ? { types: tables } : {}),
+        ...(use === 'tables' ? { types: { getTypeParser: tableTypes as typeof pg.types.getTypeParser } } : {}),
       })
       // A dropped idle connection is replaced at the next query, which reports it if that fails too.
       pool.on('error', (error) => log.warn({ err: error, schema }, 'a database connection was lost'))

@@ -1,14 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ParserOptions, PGlite, types } from '@electric-sql/pglite'
+import { PGlite } from '@electric-sql/pglite'
 import { DiskFull, lockFolder } from './files.ts'
-
-export interface PoolResult<R = any> {
-  command: 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE' | 'MERGE'
-  rows: R[]
-  rowCount: number
-}
+import { lastResult, type PgResult, statementMessage, type TypeParser } from './pg-statement.ts'
 
 /**
  * One PostgreSQL running inside this process. It has a single session; `pool(schema)` hands out pools whose clients look like
@@ -50,8 +45,8 @@ export class EmbeddedPostgres {
     }
   }
 
-  pool(schema: string, parsers: ParserOptions): PGlitePool {
-    const pool = new PGlitePool(this, schema, parsers, () => this.pools.delete(pool))
+  pool(schema: string, parserOf: TypeParser): PGlitePool {
+    const pool = new PGlitePool(this, schema, parserOf, () => this.pools.delete(pool))
     this.pools.add(pool)
     return pool
   }
@@ -66,16 +61,14 @@ export class EmbeddedPostgres {
   }
 
   /** Runs a statement; the caller has the session. */
-  async run(schema: string, parsers: ParserOptions, text: string, params: readonly unknown[] = []): Promise<PoolResult> {
+  async run(schema: string, parserOf: TypeParser, text: string, params: readonly unknown[] = []): Promise<PgResult> {
     if (this.closing) throw new Error('the embedded database is closed')
     try {
       if (this.searchPath !== schema) {
-        await this.postgres.exec(`SET search_path TO "${schema}"`)
+        await this.postgres.execProtocolStream(statementMessage(`SET search_path TO "${schema}"`, []))
         this.searchPath = schema
       }
-      // Without parameters a text may hold several statements: the last one's result counts, as in node-postgres.
-      const result = params.length > 0 ? await this.postgres.query(text, [...params], { parsers }) : (await this.postgres.exec(text, { parsers })).at(-1)
-      return { command: result?.command as PoolResult['command'], rows: result?.rows ?? [], rowCount: result?.rowCount ?? 0 }
+      return lastResult(await this.postgres.execProtocolStream(statementMessage(text, params)), parserOf)
     } catch (error) {
       if (isDiskFull(error)) throw new DiskFull(this.folder ?? 'memory', { cause: error })
       throw error
@@ -115,16 +108,16 @@ export class PGlitePool extends EventEmitter {
   readonly options = { keepAlive: true }
   readonly server: EmbeddedPostgres
   readonly schema: string
-  readonly parsers: ParserOptions
+  readonly parserOf: TypeParser
   private readonly clients = new Set<PGliteClient>()
   private readonly onEnd: () => void
 
-  constructor(server: EmbeddedPostgres, schema: string, parsers: ParserOptions, onEnd: () => void) {
+  constructor(server: EmbeddedPostgres, schema: string, parserOf: TypeParser, onEnd: () => void) {
     super()
     this.setMaxListeners(0)
     this.server = server
     this.schema = schema
-    this.parsers = parsers
+    this.parserOf = parserOf
     this.onEnd = onEnd
   }
 
@@ -134,10 +127,10 @@ export class PGlitePool extends EventEmitter {
     return client
   }
 
-  async query(text: string, params?: readonly unknown[]): Promise<PoolResult> {
+  async query(text: string, params?: readonly unknown[]): Promise<PgResult> {
     const release = await this.server.take()
     try {
-      return await this.server.run(this.schema, this.parsers, text, params)
+      return await this.server.run(this.schema, this.parserOf, text, params)
     } finally {
       release()
     }
@@ -172,14 +165,14 @@ export class PGliteClient extends EventEmitter {
     return this.channels.has(channel)
   }
 
-  async query(text: string, params?: readonly unknown[]): Promise<PoolResult> {
+  async query(text: string, params?: readonly unknown[]): Promise<PgResult> {
     const [, verb, object] = STATEMENT.exec(text.slice(0, 1000)) ?? []
     const command = verb?.toUpperCase()
     if (command === 'LISTEN') this.channels.add(object!)
     if (command === 'BEGIN' || (command === 'START' && object?.toUpperCase() === 'TRANSACTION')) this.leaveSession ??= await this.pool.server.take()
     if (!this.leaveSession) return this.pool.query(text, params)
     try {
-      return await this.pool.server.run(this.pool.schema, this.pool.parsers, text, params)
+      return await this.pool.server.run(this.pool.schema, this.pool.parserOf, text, params)
     } finally {
       if (command === 'COMMIT' || (command === 'ROLLBACK' && object?.toUpperCase() !== 'TO')) this.giveBack()
     }
@@ -190,7 +183,7 @@ export class PGliteClient extends EventEmitter {
     this.onRelease()
     if (!this.leaveSession) return
     // A connection that goes away in the middle of a transaction takes the transaction with it.
-    void this.pool.server.run(this.pool.schema, this.pool.parsers, 'ROLLBACK').then(
+    void this.pool.server.run(this.pool.schema, this.pool.parserOf, 'ROLLBACK').then(
       () => this.giveBack(),
       () => this.giveBack(),
     )
@@ -201,6 +194,3 @@ export class PGliteClient extends EventEmitter {
     this.leaveSession = undefined
   }
 }
-
-/** int8 as text, the way BullMQ expects it from node-postgres. */
-export const TEXT_INTEGERS: ParserOptions = { [types.INT8]: (text: string) => text }

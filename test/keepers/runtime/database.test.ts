@@ -137,6 +137,23 @@ describe('the database of a keeper', () => {
         expect(Number((await a.deleteFrom('item').where('id', '=', 1).executeTakeFirst()).numDeletedRows)).to.equal(1)
       })
 
+      it('sends and reads values of each type alike', async () => {
+        const bytes = Buffer.from([0, 255])
+        const { rows } =
+          await sql`select ${1.5}::float8 as float, ${true}::bool as yes, ${null}::text as nothing, ${'{"a":[1]}'}::jsonb as json, ${bytes}::bytea as bytes,
+          ${['a', 'b"']}::text[] as texts, ${new Date(1_700_000_000_123)}::timestamptz as time, ${'ü'}::text as text, ${-3}::int4 as int`.execute(a)
+        const time = new Date(1_700_000_000_123)
+        expect(rows).to.deep.equal([{ float: 1.5, yes: true, nothing: null, json: { a: [1] }, bytes, texts: ['a', 'b"'], time, text: 'ü', int: -3 }])
+      })
+
+      it('goes on after a statement that fails, whatever is wrong with it', async () => {
+        const wrong = [sql`selec ${1}`, sql`select ${'x'}::int4`, sql`select * from nothing where id = ${1}`, sql`select 1 / ${0}::int4`]
+        const outcome = await Promise.allSettled(wrong.map((statement) => statement.execute(a)))
+        expect(outcome.map((each) => each.status === 'rejected' && each.reason.code)).to.deep.equal(['42601', '22P02', '42P01', '22012'])
+        const { rows } = await sql`select ${7}::int4 as seven`.execute(a)
+        expect(rows).to.deep.equal([{ seven: 7 }])
+      })
+
       it('serves many transactions at once', async () => {
         await a.insertInto('item').values({ id: 1, wei: '0' }).execute()
         const increment = () =>
