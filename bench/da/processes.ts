@@ -13,7 +13,7 @@ import type { Service } from '../../devnet/service.ts'
 import { services } from '../../devnet/services.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const READY_WITHIN_MS = 60_000
+const READY_WITHIN_MS = 300_000
 
 export interface Processes {
   /** gRPC, host:port. */
