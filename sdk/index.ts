@@ -16,7 +16,7 @@ export { type CertifiedInclusion, type LocatedBlob, type LocateOptions, locateBl
 export { type BlobBalance, blobBalanceOf, depositForBlobs, promisePayment, requestWithdrawal, withdrawFromBlobs } from './da/payments.ts'
 export { persistBlob, retrieveFromStorage } from './da/persist.ts'
 export { type PutOptions, type PutResult, putBlob } from './da/put.ts'
-export { type DaReader, openDaReader } from './da/reader.ts'
+export { type DaReader, type DaReaderOptions, openDaReader } from './da/reader.ts'
 export { type RetrievedBlob, type RetrieveOptions, retrieve } from './da/retrieve.ts'
 export { type BlobProgress, blobStatus } from './da/status.ts'
 export { type AvailabilityVerdict, type VerifyOptions, verifyBlob } from './da/verify.ts'

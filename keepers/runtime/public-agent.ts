@@ -1,40 +1,14 @@
 import { lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector } from 'undici'
-
-/** Ranges that are not somewhere on the public internet (IANA special-purpose registries), and multicast. IPv4 inside IPv6 is judged as IPv4. */
-const SPECIAL: [string, number][] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 3],
-  ['::', 96],
-  ['64:ff9b::', 96],
-  ['64:ff9b:1::', 48],
-  ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-]
-const special = new BlockList()
-for (const [net, prefix] of SPECIAL) special.addSubnet(net, prefix, net.includes(':') ? 'ipv6' : 'ipv4')
+import { isPublic } from '../../sdk/public-address.ts'
 
 const LOOPBACK = new BlockList()
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
 LOOPBACK.addAddress('::1', 'ipv6')
 
-const within = (list: BlockList, address: string): boolean => list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
-
 /** Whether only this machine reaches what listens on `host`. */
-export const isLoopback = (host: string): boolean => host === 'localhost' || (isIP(host) > 0 && within(LOOPBACK, host))
-
-export const isPublic = (address: string): boolean => isIP(address) > 0 && !within(special, address)
+export const isLoopback = (host: string): boolean => host === 'localhost' || (isIP(host) > 0 && LOOPBACK.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4'))
 
 export interface StrangersAgentOptions extends Omit<Agent.Options, 'connect'> {
   /** Let private addresses in, too: for a server that only this machine reaches. */

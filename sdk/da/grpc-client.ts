@@ -1,5 +1,6 @@
 import { Client, credentials, type deserialize, Metadata, type MethodDefinition, type ServiceError, type serialize, status } from '@grpc/grpc-js'
 import { type ErrorCode, PerigeeError } from '../errors.ts'
+import { type Anywhere, strangerChannel } from './strangers.ts'
 
 /** Milliseconds a call may take unless its caller says otherwise. */
 const TIMEOUT = 30_000
@@ -13,6 +14,8 @@ export interface GrpcOptions {
   /** Bytes of a message. */
   maxReceive: number
   maxSend: number
+  /** For what a stranger named: only public addresses are connected to, unless this says that any may be. */
+  anywhere?: Anywhere | undefined
 }
 
 type Method = MethodDefinition<any, any>
@@ -22,11 +25,13 @@ export class GrpcClient {
   readonly url: string
   readonly #client: Client
 
-  constructor(url: string, { maxReceive, maxSend }: GrpcOptions) {
-    // Other forms name other transports, such as sockets of this machine; addresses come from anyone who registers.
+  constructor(url: string, { maxReceive, maxSend, anywhere }: GrpcOptions) {
+    // Other forms name other transports, such as sockets of this machine; addresses come from anyone who registers. So does `unix:1`, without a scheme.
     if (!HOST_PORT.test(url)) throw new PerigeeError('USAGE', `not the address of a gRPC server: ${url}`, { wayOut: 'It is host:port.' })
     this.url = url
-    this.#client = new Client(url, credentials.createInsecure(), {
+    const { target, options } = anywhere ? strangerChannel(url, anywhere) : { target: `dns:${url}`, options: {} }
+    this.#client = new Client(target, credentials.createInsecure(), {
+      ...options,
       'grpc.max_receive_message_length': maxReceive,
       'grpc.max_send_message_length': maxSend,
       'grpc.keepalive_time_ms': 30_000,
@@ -34,6 +39,7 @@ export class GrpcClient {
       'grpc.initial_reconnect_backoff_ms': 200,
       'grpc.max_reconnect_backoff_ms': 5_000,
       'grpc.enable_http_proxy': 0,
+      'grpc.service_config_disable_resolution': 1,
       'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW,
     })
   }

@@ -1,6 +1,7 @@
 import { createRowCodec, type RowCodec } from '../../codec/rows/index.ts'
 import type { AvailabilityContract } from './contracts.ts'
 import { EpochReader } from './epochs.ts'
+import { signersAnywhere } from './strangers.ts'
 import { connectSigner, type SignerClient } from './wire.ts'
 
 /** What reading blobs takes: the chain, the signers, and the codec that checks what they say. */
@@ -13,8 +14,16 @@ export interface DaReader {
   close(): Promise<void>
 }
 
-/** Opens a reader. `threads`: of the codec; 0 (the default): this one. It must be closed. */
-export function openDaReader(contracts: AvailabilityContract, { threads = 0 }: { threads?: number } = {}): DaReader {
+export interface DaReaderOptions {
+  /** Of the codec; 0 (the default): this one. */
+  threads?: number
+  /** Connects to signers at private addresses too, as it does on local chains. */
+  privateSigners?: boolean | undefined
+}
+
+/** Opens a reader. It must be closed. */
+export function openDaReader(contracts: AvailabilityContract, { threads = 0, privateSigners = false }: DaReaderOptions = {}): DaReader {
+  const anywhere = signersAnywhere(contracts.signers.runner, privateSigners)
   const codec = createRowCodec({ threads })
   const signers = new Map<string, SignerClient>()
   return {
@@ -24,7 +33,7 @@ export function openDaReader(contracts: AvailabilityContract, { threads = 0 }: {
     signerAt(url) {
       const known = signers.get(url)
       if (known) return known
-      const client = connectSigner(url)
+      const client = connectSigner(url, { anywhere })
       signers.set(url, client)
       return client
     },

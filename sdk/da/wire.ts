@@ -3,6 +3,7 @@ import { loadPackageDefinition, type ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { GrpcClient, type GrpcOptions } from './grpc-client.ts'
 import { StoreStream } from './store-stream.ts'
+import type { Anywhere } from './strangers.ts'
 import type {
   Batch,
   BlobDescription,
@@ -77,9 +78,12 @@ export interface SignerClient {
   close(): void
 }
 
-/** Connects a signer, when it is first called. @throws PerigeeError USAGE unless `url` is host:port. */
-export function connectSigner(url: string): SignerClient {
-  const client = connect(url, MAX_SIGNER_REPLY)
+/**
+ * Connects a signer, when it is first called. Where `url` is what it registered, say with `anywhere` whether that may be a private address.
+ * @throws PerigeeError USAGE unless `url` is host:port.
+ */
+export function connectSigner(url: string, { anywhere }: Pick<GrpcOptions, 'anywhere'> = {}): SignerClient {
+  const client = connect(url, MAX_SIGNER_REPLY, anywhere)
   const { Store, Sign, GetBlob, GetRows, GetChunks, ListBlobs, GetBatch, GetStatus } = SignerService
   return {
     url,
@@ -140,4 +144,4 @@ export function connectRetriever(url: string): RetrieverClient {
   }
 }
 
-const connect = (url: string, maxReceive: GrpcOptions['maxReceive']): GrpcClient => new GrpcClient(url, { maxReceive, maxSend: MAX_MESSAGE_BYTES })
+const connect = (url: string, maxReceive: number, anywhere?: Anywhere): GrpcClient => new GrpcClient(url, { maxReceive, maxSend: MAX_MESSAGE_BYTES, anywhere })

@@ -10,6 +10,7 @@ export const schema = z.object({
   dataAvailability: address().describe('the DataAvailability contract: signers, epochs and certificates'),
   payments: address().describe('the BlobPayments contract'),
   challenges: address().describe('the AvailabilityChallenges contract, which says how long blobs are kept'),
+  privateSigners: z.boolean().default(false).describe('connect to signers at private addresses too; on chains 31337 and 1337 it does so anyway'),
   fromBlock: z.int().min(0).default(0).describe('block to read certificates from: that of the deployment'),
   finalityBlocks: z.int().min(0).max(10_000).default(12).describe('blocks on top of a certificate with which it counts as final'),
   sponsor: z.boolean().default(false).describe('take blobs without payment, as clients of the public service send them, and pay for them'),

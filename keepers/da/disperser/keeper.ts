@@ -3,6 +3,7 @@ import { createRowCodec } from '../../../codec/rows/index.ts'
 import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
 import { connectAvailability } from '../../../sdk/da/contracts.ts'
 import { openDaReader } from '../../../sdk/da/reader.ts'
+import { signersAnywhere } from '../../../sdk/da/strangers.ts'
 import { reasonOf } from '../../../sdk/errors.ts'
 import { IAvailabilityChallenges__factory, IBlobPayments__factory } from '../../../typechain-types/index.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
@@ -58,7 +59,8 @@ export const disperser = defineKeeper({
     const files = await BlobFiles.open(join(config.dataDir, 'blobs'))
     const codec = createRowCodec({ threads: config.codecThreads })
     runtime.onClose(() => codec.close())
-    const reader = openDaReader(contracts)
+    const { privateSigners } = config
+    const reader = openDaReader(contracts, { privateSigners })
     runtime.onClose(() => reader.close())
 
     const metrics = disperserMetrics(registry)
@@ -66,7 +68,8 @@ export const disperser = defineKeeper({
     const batches = new Batches(db)
     const epochs = { current: recent(() => reader.epochs.current(), FRESH_MS), urlOf: reader.epochs.urlOf.bind(reader.epochs) }
     const now = recent(async () => (await chain.head()).timestamp, FRESH_MS)
-    const links = new SignerLinks(epochs, { windowBytes: config.windowBytes, timeoutMs: config.storeMs, lagMs: config.graceMs, log })
+    const anywhere = signersAnywhere(chain.provider, privateSigners)
+    const links = new SignerLinks(epochs, { anywhere, windowBytes: config.windowBytes, timeoutMs: config.storeMs, lagMs: config.graceMs, log })
     const admission = new Admission(config)
     const purse = new Purse({ contract: paymentsContract, address: config.payments, chain, sender, batches, target: config.sponsorBalance, log })
     const [lockTime, retention] = (await Promise.all([paymentsContract.lockTime(), challenges.retention()])).map(Number) as [number, number]

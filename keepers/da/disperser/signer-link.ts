@@ -1,3 +1,4 @@
+import type { Anywhere } from '../../../sdk/da/strangers.ts'
 import { connectSigner, type SignerClient, type SignReply, type SignRequest, type StoreRequest } from '../../../sdk/da/wire.ts'
 import { reasonOf } from '../../../sdk/errors.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -16,6 +17,8 @@ export interface SignerLinkOptions {
   account: string
   /** Where it serves now, host:port. */
   url: () => Promise<string>
+  /** Whether that may be a private address. */
+  anywhere: Anywhere
   /** Bytes that are sent and not answered, in all; one larger message goes alone. */
   windowBytes: number
   /** How long a message may take to be answered, in ms; the stream is given up then. */
@@ -128,7 +131,7 @@ export class SignerLink {
     // One that the signer has ended meanwhile says nothing about how it is now.
     if (this.#current && !this.#current.stream.open) this.#disconnect()
     this.#connection ??= this.#options.url().then((url) => {
-      const client = connectSigner(url)
+      const client = connectSigner(url, { anywhere: this.#options.anywhere })
       this.#current = { client, stream: client.store() }
       return this.#current
     })

@@ -18,7 +18,8 @@ export const retriever = defineKeeper({
   async create(config, runtime) {
     const { log, metrics } = runtime
     const chain = await runtime.chain({ rpcUrl: config.rpcUrl, pollMs: config.pollMs })
-    const reader = openDaReader(connectAvailability(config.dataAvailability, chain.provider), { threads: config.codecThreads })
+    const { codecThreads: threads, privateSigners } = config
+    const reader = openDaReader(connectAvailability(config.dataAvailability, chain.provider), { threads, privateSigners })
     runtime.onClose(() => reader.close())
     const retrievals = new Retrievals({ reader, parallel: config.parallel, metrics, log })
     const ready = async () => reader.epochs.current().then(() => undefined, reasonOf)

@@ -8,16 +8,16 @@ import type { Network } from '../../network.ts'
 import { interruptible, logOf, nodesOf } from '../options.ts'
 import { notice, print, record } from '../output.ts'
 import { startProgress } from '../progress.ts'
-import { blobId, type DaFlags, networkOf, withDaOptions, withReader } from './options.ts'
+import { blobId, type DaFlags, networkOf, type SignerReach, withReader, withSigners } from './options.ts'
 
-interface GetFlags extends DaFlags {
+interface GetFlags extends DaFlags, SignerReach {
   output: string
   force?: boolean
   fromStorage?: string
 }
 
 export function getCommand(): Command {
-  return withDaOptions(new Command('get').description('fetch a blob from its signers; exactly the bytes that were published').argument('<blob id>', '', blobId))
+  return withSigners(new Command('get').description('fetch a blob from its signers; exactly the bytes that were published').argument('<blob id>', '', blobId))
     .requiredOption('-o, --output <file>', 'where it goes, or - for standard output')
     .option('--force', 'replace an existing file')
     .option('--from-storage <root>', 'from storage, where it was anchored (put --persist)')
@@ -53,7 +53,7 @@ async function get(id: string, flags: GetFlags): Promise<void> {
 
 async function fromSigners(network: Network, id: string, flags: GetFlags): Promise<Fetched> {
   return withProgress(flags, async (onProgress) => {
-    const found = await withReader(network, (reader) => retrieve(reader, id, { signal: interruptible(), onProgress }))
+    const found = await withReader(network, (reader) => retrieve(reader, id, { signal: interruptible(), onProgress }), flags)
     const { bytes, certificate, sources, faults } = found
     return {
       blobId: id,

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { addressNamed } from '../../contracts.ts'
 import { connectAvailability, connectDa, type DaContracts } from '../../da/contracts.ts'
-import { type DaReader, openDaReader } from '../../da/reader.ts'
+import { type DaReader, type DaReaderOptions, openDaReader } from '../../da/reader.ts'
 import { connectDisperser, type DisperserClient } from '../../da/wire.ts'
 import { PerigeeError } from '../../errors.ts'
 import { findNetwork, type Network } from '../../network.ts'
@@ -22,6 +22,12 @@ export function withDaOptions(command: Command): Command {
     .option('--json', 'print the result as JSON')
 }
 
+/** For commands that connect to where signers registered that they serve. */
+export const withSigners = (command: Command): Command =>
+  withDaOptions(command).option('--private-signers', 'connect to signers at private addresses too, as on a local chain')
+
+export type SignerReach = Pick<DaReaderOptions, 'privateSigners'>
+
 /** For commands that ask a disperser. */
 export const withDisperser = (command: Command): Command =>
   withDaOptions(command).option('--disperser <host:port>', "gRPC address of the disperser (default: the network's)")
@@ -35,8 +41,9 @@ export const networkOf = ({ network, rpcUrl }: DaFlags): Network => findNetwork(
 export const contractsOf = (network: Network): DaContracts => connectDa(network.contracts, providerOf(network.chain))
 
 /** Does something with a reader of the network's blobs, which is closed behind it. */
-export async function withReader<T>(network: Network, act: (reader: DaReader) => Promise<T>): Promise<T> {
-  const reader = openDaReader(connectAvailability(addressNamed('DataAvailability', network.contracts), providerOf(network.chain)))
+export async function withReader<T>(network: Network, act: (reader: DaReader) => Promise<T>, { privateSigners }: SignerReach = {}): Promise<T> {
+  const contracts = connectAvailability(addressNamed('DataAvailability', network.contracts), providerOf(network.chain))
+  const reader = openDaReader(contracts, { privateSigners })
   try {
     return await act(reader)
   } finally {

@@ -4,14 +4,14 @@ import { type AvailabilityVerdict, verifyBlob } from '../../da/verify.ts'
 import { PerigeeError } from '../../errors.ts'
 import { interruptible, positiveInteger } from '../options.ts'
 import { notice, print, record, time } from '../output.ts'
-import { blobId, type DaFlags, networkOf, withDaOptions, withReader } from './options.ts'
+import { blobId, type DaFlags, networkOf, type SignerReach, withReader, withSigners } from './options.ts'
 
-interface VerifyFlags extends DaFlags {
+interface VerifyFlags extends DaFlags, SignerReach {
   samples: number
 }
 
 export function verifyCommand(): Command {
-  return withDaOptions(
+  return withSigners(
     new Command('verify').description('check as a light client that a blob is available: its certificate, and random rows').argument('<blob id>', '', blobId),
   )
     .option('--samples <n>', 'rows to look at', positiveInteger, 20)
@@ -19,7 +19,7 @@ export function verifyCommand(): Command {
 }
 
 async function verify(id: string, flags: VerifyFlags): Promise<void> {
-  const verdict = await withReader(networkOf(flags), (reader) => verifyBlob(reader, id, { samples: flags.samples, signal: interruptible() }))
+  const verdict = await withReader(networkOf(flags), (reader) => verifyBlob(reader, id, { samples: flags.samples, signal: interruptible() }), flags)
   for (const fault of verdict.faults) notice(`warning: ${describeFault(fault)}`, flags)
   if (!verdict.available) {
     throw new PerigeeError('VERIFICATION_FAILED', `the blob ${id} is certified, but ${verdict.answered} of ${verdict.samples} samples alone could be had`, {
