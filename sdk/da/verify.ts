@@ -8,24 +8,30 @@ import { type CertifiedInclusion, type LocatedBlob, type LocateOptions, locateBl
 import type { DaReader } from './reader.ts'
 import type { ChunkPosition } from './wire.ts'
 
-/** Samples unless told: all answered, a chance of 2^-40 where every row has an owner, and of some 2^-32 where three quarters have. */
-const SAMPLES = 20
+/** How certain a verdict is unless told: wrong with a chance of 2^-40. */
+const BITS = 40
+const MAX_BITS = 128
+/** Looks at samples, each at as many again as there were before: where signers are away, more samples show the same. */
+const LOOKS = 5
+/** Where fewer would show nothing, as one signer has all rows, it is no dearer to fetch the blob. */
+const MAX_SAMPLES = 1024
 /** Signers asked at once. */
 const LANES = 8
 /** Milliseconds for a signer to answer its samples. */
 const TIMEOUT = 10_000
 
 export interface VerifyOptions extends LocateOptions {
-  /** How many rows are looked at. */
-  samples?: number | undefined
+  /** How certain it has to be: `available` is wrong with a chance of at most 2^-bits. Default: 40. */
+  bits?: number | undefined
 }
 
 export interface AvailabilityVerdict {
   blobId: string
   blob: Blob
   certificate: CertifiedInclusion
-  /** Most samples were answered. */
+  /** So many samples were answered that `chance` is at most 2^-bits. */
   available: boolean
+  bits: number
   samples: number
   answered: number
   /** Rows that have an owner, of which the samples are drawn. */
@@ -37,51 +43,69 @@ export interface AvailabilityVerdict {
 
 /**
  * A light client's look at a blob: that its header is that of the id, in a certified batch on chain, and that random chunks of random rows can be had from
- * those who must hold them, each checked against the row root. If fewer than K rows could be had, each of n samples would be answered with a chance of
- * less than K of the rows dealt: 4^-n where all are.
- * @throws PerigeeError as `locateBlob`
+ * those who must hold them, each checked against the row root. As many as it takes: if fewer than K rows could be had, each sample would be answered with a
+ * chance of less than K of the rows dealt, and for more that fail others are drawn.
+ * @throws PerigeeError as `locateBlob`, USAGE for bits that are not 1 to 128
  */
 export async function verifyBlob(reader: DaReader, blobId: string, options: VerifyOptions = {}): Promise<AvailabilityVerdict> {
-  const { samples = SAMPLES, signal } = options
+  const { bits = BITS, signal } = options
+  if (!Number.isInteger(bits) || bits < 1 || bits > MAX_BITS)
+    throw new PerigeeError('USAGE', `how certain a verdict is to be is ${bits}: expected 1 to ${MAX_BITS} bits`)
   const located = await locateBlob(reader, blobId, options)
   const { blob, certificate, faults } = located
-  const { owners, rows } = drawSamples(located, samples)
+  const dealt = shuffledRows(located)
+  const most = Math.min(dealt.length, MAX_SAMPLES)
+  const tooFew = 2 ** blob.log2K - 1
+  const silent = new Set<number>()
+  // Who looks several times has several chances to be wrong: each look may be so with half the chance of the one before.
+  let [samples, answered, chance, look] = [0, 0, 1, 0]
+  do {
+    look++
+    const until = samples === 0 ? samplesFor(bits + 1, tooFew, dealt.length) : Math.min(2 * samples, most)
+    answered += await answeredOf(reader, located, dealt.slice(samples, until), silent, signal)
+    samples = until
+    chance = Math.min(chance, 2 ** look * chanceOf(samples, answered, tooFew, dealt.length))
+  } while (chance > 2 ** -bits && look < LOOKS && samples < most)
+  return { blobId, blob, certificate, available: chance <= 2 ** -bits, bits, samples, answered, rows: dealt.length, chance, faults }
+}
+
+interface DealtRow {
+  row: number
+  member: number
+}
+
+/** All rows that have an owner, in random order. */
+function shuffledRows({ blobId, blob, epoch }: LocatedBlob): DealtRow[] {
+  const assignment = createAssignment(epoch, blobId, blob.log2K)
+  const dealt = epoch.members.flatMap(({ index }) => Array.from(assignment.rowsOf(index), (row) => ({ row, member: index })))
+  for (let i = dealt.length - 1; i > 0; i--) {
+    const j = randomInt(i + 1)
+    ;[dealt[i], dealt[j]] = [dealt[j]!, dealt[i]!]
+  }
+  return dealt
+}
+
+/** Asks the owners of rows for a random chunk of each; says how many were right. Who is no help joins the `silent`, who are asked no more. */
+async function answeredOf(reader: DaReader, located: LocatedBlob, rows: DealtRow[], silent: Set<number>, signal: AbortSignal | undefined): Promise<number> {
+  const chunks = chunksOfRow(located.blob.rowSize)
+  const owners = new Map<number, ChunkPosition[]>()
+  for (const { row, member } of rows) {
+    if (silent.has(member)) continue
+    const positions = owners.get(member) ?? []
+    owners.set(member, positions)
+    positions.push({ row, chunk: randomInt(chunks) })
+  }
   const queue = owners.entries()
   let answered = 0
   const lane = async (): Promise<void> => {
     for (const [member, positions] of queue) {
       const right = await sample(reader, located, member, positions, signal)
+      if (right === 0) silent.add(member)
       answered += right
     }
   }
   await Promise.all(Array.from({ length: LANES }, lane))
-  const drawn = Math.min(samples, rows)
-  return {
-    blobId,
-    blob,
-    certificate,
-    available: 2 * answered > drawn,
-    samples: drawn,
-    answered,
-    rows,
-    chance: chanceOf(drawn, answered, 2 ** blob.log2K - 1, rows),
-    faults,
-  }
-}
-
-/** Different rows at random of those that have an owner, by their owner, each with a random chunk. */
-function drawSamples({ blobId, blob, epoch }: LocatedBlob, samples: number): { owners: Map<number, ChunkPosition[]>; rows: number } {
-  const assignment = createAssignment(epoch, blobId, blob.log2K)
-  const dealt = epoch.members.flatMap(({ index }) => Array.from(assignment.rowsOf(index), (row) => ({ row, member: index })))
-  const chunks = chunksOfRow(blob.rowSize)
-  const owners = new Map<number, ChunkPosition[]>()
-  for (let i = 0; i < Math.min(samples, dealt.length); i++) {
-    const drawn = randomInt(i, dealt.length)
-    ;[dealt[i], dealt[drawn]] = [dealt[drawn]!, dealt[i]!]
-    const { row, member } = dealt[i]!
-    owners.set(member, [...(owners.get(member) ?? []), { row, chunk: randomInt(chunks) }])
-  }
-  return { owners, rows: dealt.length }
+  return answered
 }
 
 /** Asks a member for its chunks; says how many are right. One that lies has none that count. */
@@ -104,6 +128,13 @@ async function sample(
     faults.push({ account: member.account, url, reason: reasonOf(error), lied: error instanceof PerigeeError && error.code === 'VERIFICATION_FAILED' })
     return 0
   }
+}
+
+/** The fewest samples that, all answered, have a chance of at most 2^-bits where so many of the rows are reachable. */
+function samplesFor(bits: number, reachable: number, rows: number): number {
+  let samples = 0
+  for (let log2 = 0; log2 > -bits && samples < Math.min(rows, MAX_SAMPLES); samples++) log2 += Math.log2((reachable - samples) / (rows - samples))
+  return samples
 }
 
 /** Chance that at least `answered` of `samples` different rows, drawn at random, are among `reachable` ones of `rows`: a hypergeometric tail. */

@@ -8,7 +8,7 @@ const BlobId = z
   .regex(/^0x[0-9a-fA-F]{64}$/, 'not a blob id: expected 0x and 64 hex digits')
   .transform((id) => id.toLowerCase())
 const Params = z.object({ blobId: BlobId })
-const Query = z.object({ samples: z.coerce.number().int().min(1).max(500).optional() })
+const Query = z.object({ bits: z.coerce.number().int().min(1).max(128).optional() })
 
 /** What of the network's errors is the blob's, and what ours or the signers' today. */
 const STATUS: Partial<Record<ErrorCode, number>> = { NOT_FOUND: 404 }
@@ -36,8 +36,8 @@ export function blobRoutes(retrievals: Retrievals) {
 
     app.get('/blobs/:blobId/verify', async ({ params, query }, reply) => {
       const { blobId } = Params.parse(params)
-      const { samples } = Query.parse(query)
-      return retrievals.verdict(blobId, { samples, signal: goneSignal(reply) })
+      const { bits } = Query.parse(query)
+      return retrievals.verdict(blobId, { bits, signal: goneSignal(reply) })
     })
   }
 }

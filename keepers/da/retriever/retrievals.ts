@@ -72,7 +72,7 @@ export class Retrievals {
   }
 
   /** Whether the blob is available, by samples. @throws PerigeeError as `verifyBlob`, Busy */
-  verdict(blobId: string, options: RetrievalOptions & { samples?: number | undefined }): Promise<AvailabilityVerdict> {
+  verdict(blobId: string, options: RetrievalOptions & { bits?: number | undefined }): Promise<AvailabilityVerdict> {
     return this.#run('samples', this.#looks, () => verifyBlob(this.#reader, blobId, options), options)
   }
 

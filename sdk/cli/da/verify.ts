@@ -7,23 +7,24 @@ import { notice, print, record, time } from '../output.ts'
 import { blobId, type DaFlags, networkOf, type SignerReach, withReader, withSigners } from './options.ts'
 
 interface VerifyFlags extends DaFlags, SignerReach {
-  samples: number
+  bits: number
 }
 
 export function verifyCommand(): Command {
   return withSigners(
     new Command('verify').description('check as a light client that a blob is available: its certificate, and random rows').argument('<blob id>', '', blobId),
   )
-    .option('--samples <n>', 'rows to look at', positiveInteger, 20)
+    .option('--bits <n>', 'how certain to be: wrong with a chance of at most 2^-n', positiveInteger, 40)
     .action(verify)
 }
 
 async function verify(id: string, flags: VerifyFlags): Promise<void> {
-  const verdict = await withReader(networkOf(flags), (reader) => verifyBlob(reader, id, { samples: flags.samples, signal: interruptible() }), flags)
+  const verdict = await withReader(networkOf(flags), (reader) => verifyBlob(reader, id, { bits: flags.bits, signal: interruptible() }), flags)
   for (const fault of verdict.faults) notice(`warning: ${describeFault(fault)}`, flags)
   if (!verdict.available) {
     throw new PerigeeError('VERIFICATION_FAILED', `the blob ${id} is certified, but ${verdict.answered} of ${verdict.samples} samples alone could be had`, {
       details: verdict.faults.map(describeFault),
+      wayOut: 'Samples leave it open whether the blob can be recovered: `perigee da get` tells.',
     })
   }
   print(verdict, flags, () => record(describe(verdict)))

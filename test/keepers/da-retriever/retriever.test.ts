@@ -124,14 +124,14 @@ describe('retriever of blobs', function () {
   })
 
   it('looks at samples for those who only want to know that it is there', async () => {
-    const [code, verdict] = await json(`/blobs/${published.blobId}/verify?samples=30`)
-    assert.deepEqual([code, verdict.available, verdict.samples, verdict.answered], [200, true, 30, 30])
-    assert.ok(verdict.chance < 2 ** -50)
+    const [code, verdict] = await json(`/blobs/${published.blobId}/verify?bits=50`)
+    assert.deepEqual([code, verdict.available, verdict.bits, verdict.answered], [200, true, 50, verdict.samples])
+    assert.ok(verdict.chance <= 2 ** -50)
   })
 
   it('refuses what is malformed', async () => {
     await assert.rejects(client.retrieveBlob({ storageRoot: new Uint8Array(31), epoch: 0, quorumId: 0 }), { code: 'USAGE' })
-    for (const path of ['/blobs/0x12', '/blobs/latest', `/blobs/${published.blobId}/verify?samples=0`, `/blobs/${published.blobId}/verify?samples=501`])
+    for (const path of ['/blobs/0x12', '/blobs/latest', `/blobs/${published.blobId}/verify?bits=0`, `/blobs/${published.blobId}/verify?bits=129`])
       assert.equal((await json(path))[0], 400, path)
   })
 

@@ -21,26 +21,45 @@ describe('Verifying as a light client', function () {
     for (const server of da.servers) server.faults = {}
   })
 
-  it('looks at random chunks of different rows, and says what that proves', async () => {
-    const verdict = await verifyBlob(da.reader, published.blobId)
-    assert.deepEqual([verdict.available, verdict.samples, verdict.answered, verdict.faults], [true, 20, 20, []])
-    assert.equal(verdict.rows, 7 * 135)
-    assert.equal(verdict.certificate.epoch, 2)
-    // Of 945 rows that are dealt, not of all 1,024: 255 of them are still too few.
-    assert.ok(verdict.chance > 0 && verdict.chance < (255 / 945) ** 20)
-  })
-
-  it('a third of the signers dead leaves it available, with less certainty', async () => {
-    for (const server of da.servers.slice(0, 2)) {
+  const failing = (servers: typeof da.servers): void => {
+    for (const server of servers) {
       server.faults = {
         chunks: () => {
           throw new Error('disk')
         },
       }
     }
-    const verdict = await verifyBlob(da.reader, published.blobId, { samples: 100 })
-    assert.ok(verdict.available)
-    assert.ok(verdict.answered < 100 && verdict.chance < 2 ** -40)
+  }
+
+  it('looks at random chunks of different rows, and says what that proves', async () => {
+    const verdict = await verifyBlob(da.reader, published.blobId)
+    // Of 945 rows that are dealt, not of all 1,024: 255 of them are still too few. One look may be wrong with half the chance that the verdict may.
+    assert.deepEqual([verdict.available, verdict.bits, verdict.samples, verdict.answered, verdict.faults], [true, 40, 22, 22, []])
+    assert.equal(verdict.rows, 7 * 135)
+    assert.equal(verdict.certificate.epoch, 2)
+    assert.ok(verdict.chance > 2 ** -43 && verdict.chance <= 2 ** -40)
+    assert.equal(verdict.chance, 2 * chanceOf(22, 22, 255, 945))
+  })
+
+  it('takes more samples where fewer rows have an owner, and where it is to be more certain', async () => {
+    // Four signers own three quarters of the rows: 768, a third of which are too few.
+    const { blobId } = await da.publish(Buffer.from(patternBytes('p1', 256 * 1000)), { epoch: 1 })
+    const few = await verifyBlob(da.reader, blobId)
+    assert.deepEqual([few.available, few.rows, few.samples, few.answered], [true, 768, 26, 26])
+    assert.ok(few.chance <= 2 ** -40)
+    const certain = await verifyBlob(da.reader, blobId, { bits: 80 })
+    assert.deepEqual([certain.available, certain.answered], [true, certain.samples])
+    assert.ok(certain.samples > 40 && certain.chance <= 2 ** -80)
+    assert.equal((await verifyBlob(da.reader, blobId, { bits: 1 })).samples, 2)
+    for (const bits of [0, 129, 1.5]) await assert.rejects(verifyBlob(da.reader, blobId, { bits }), { code: 'USAGE' })
+  })
+
+  it('a third of the signers dead leaves it available, which takes more samples to say', async () => {
+    failing(da.servers.slice(0, 2))
+    const verdict = await verifyBlob(da.reader, published.blobId)
+    assert.ok(verdict.available && verdict.chance <= 2 ** -40)
+    assert.ok(verdict.answered < verdict.samples && verdict.samples > 22)
+    // Each is asked once.
     assert.deepEqual(
       verdict.faults.map(({ url, lied }) => [url, lied]).toSorted(),
       da.servers
@@ -50,13 +69,20 @@ describe('Verifying as a light client', function () {
     )
   })
 
-  it('chunks that are others are no answers: without most of the samples it is not available', async () => {
+  it('as many rows as it takes and no more are no reason to call it available, however many are asked for', async () => {
+    failing(da.servers.slice(2))
+    const verdict = await verifyBlob(da.reader, published.blobId)
+    assert.ok(!verdict.available)
+    assert.equal(verdict.samples, 16 * 22)
+    assert.ok(verdict.answered > 0 && verdict.chance > 2 ** -20)
+  })
+
+  it('chunks that are others are no answers', async () => {
     for (const server of da.servers.slice(2)) {
       server.faults = { chunks: ({ chunks }) => ({ chunks: chunks.map(({ data, path }) => ({ data: Buffer.from(data).fill(7, 0, 1), path })) }) }
     }
-    const verdict = await verifyBlob(da.reader, published.blobId, { samples: 60 })
+    const verdict = await verifyBlob(da.reader, published.blobId)
     assert.ok(!verdict.available)
-    assert.ok(verdict.chance > 2 ** -20, 'the chance is no reason to believe it')
     assert.ok(verdict.faults.length === 5 && verdict.faults.every(({ lied }) => lied))
   })
 
@@ -66,9 +92,12 @@ describe('Verifying as a light client', function () {
     assert.equal(answered, 0)
   })
 
-  it('never takes more samples than there are rows', async () => {
-    const { samples, answered, chance } = await verifyBlob(da.reader, published.blobId, { samples: 5_000 })
-    assert.deepEqual([samples, answered, chance], [945, 945, 0])
+  it('never takes more samples than there are rows: all of them settle it', async () => {
+    failing(da.servers.slice(1))
+    // In the code of 64 each of four signers has all rows that it takes.
+    const { blobId } = await da.publish(Buffer.from(patternBytes('p1', 5000)), { epoch: 1 })
+    const { available, samples, answered, rows, chance } = await verifyBlob(da.reader, blobId, { bits: 128 })
+    assert.deepEqual([available, samples, answered, rows, chance], [true, 256, 64, 256, 0])
   })
 
   it('the chance is that of drawing without putting back', () => {
