@@ -5,7 +5,7 @@ import { reasonOf } from '../../../sdk/errors.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
 import { schema } from './config.ts'
 import { blobRoutes } from './http.ts'
-import { Retrievals } from './retrievals.ts'
+import { Retrievals, WAITING } from './retrievals.ts'
 import { retrieverService } from './service.ts'
 
 /** A blob, and what a message has beside it. */
@@ -21,9 +21,17 @@ export const retriever = defineKeeper({
     const { codecThreads: threads, privateSigners } = config
     const reader = openDaReader(connectAvailability(config.dataAvailability, chain.provider), { threads, privateSigners })
     runtime.onClose(() => reader.close())
-    const retrievals = new Retrievals({ reader, parallel: config.parallel, metrics, log })
+    const retrievals = new Retrievals({ reader, parallel: config.parallel, cacheBytes: config.cacheBytes, metrics, log })
     const ready = async () => reader.epochs.current().then(() => undefined, reasonOf)
-    const grpc = runtime.grpc({ host: config.host, port: config.port, ready, services: [retrieverService(retrievals)], maxMessageBytes: MAX_MESSAGE_BYTES })
+    const grpc = runtime.grpc({
+      host: config.host,
+      port: config.port,
+      ready,
+      services: [retrieverService(retrievals)],
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+      // Each answer is a copy of a blob until its reader has taken it.
+      maxCalls: config.parallel + WAITING,
+    })
     const http = runtime.http({ host: config.host, port: config.httpPort, ready })
     http.app.register(blobRoutes(retrievals))
     return {

@@ -26,6 +26,7 @@ describe('retriever of blobs', function () {
   let client: RetrieverClient
   let http: string
   let published: Published
+  let others = 0
 
   before(async () => {
     chain = await startChain()
@@ -41,7 +42,7 @@ describe('retriever of blobs', function () {
     backend = await openBackend({ log })
     runtime = createRuntime({ name: 'da/retriever', backend, log })
     const [httpPort] = await freePorts(1)
-    const config = { rpcUrl: chain.url, dataAvailability: da.contracts.address, port: 0, httpPort, codecThreads: 0 }
+    const config = { rpcUrl: chain.url, dataAvailability: da.contracts.address, port: 0, httpPort, codecThreads: 0, cacheBytes: 4 * 256 * 320 - 1 }
     keeper = await retriever.create(retriever.schema.parse(config), runtime)
     await keeper.start()
     http = `http://127.0.0.1:${httpPort}`
@@ -70,6 +71,19 @@ describe('retriever of blobs', function () {
   const everyone = (faults: (typeof da.servers)[number]['faults']): void => {
     for (const server of da.servers) server.faults = faults
   }
+  /** One that nobody has asked for yet. */
+  const another = () => da.publish(Buffer.from(patternBytes('p1', 70_000 + ++others)))
+  const metric = async (name: string): Promise<number> => {
+    const text = await (await fetch(`${http}/metrics`)).text()
+    return Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(`${name}{`))
+        ?.split(' ')
+        .at(-1),
+    )
+  }
+  const fetches = (): Promise<number> => metric('da_retrieval_duration_seconds_count')
   const broken = {
     rows: () => {
       throw new Error('disk')
@@ -98,15 +112,17 @@ describe('retriever of blobs', function () {
   })
 
   it('says which signers keep a blob from being recovered', async () => {
+    const { blobId } = await another()
     everyone(broken)
-    await assert.rejects(retrieve(), (error: PerigeeLike) => codeOf(error) === status.UNAVAILABLE && /0 of the 256 rows/.test(error.message))
-    const [code, body] = await json(`/blobs/${published.blobId}`)
+    await assert.rejects(retrieve(blobId), (error: PerigeeLike) => codeOf(error) === status.UNAVAILABLE && /0 of the 256 rows/.test(error.message))
+    const [code, body] = await json(`/blobs/${blobId}`)
     assert.deepEqual([code, body.code, body.details.length], [502, 'FAILED', 7])
   })
 
   it('names signers that lie in its log and its metrics', async () => {
+    const { blobId } = await another()
     da.servers[3]!.faults = { rows: (portion) => ({ ...portion, rows: Buffer.from(portion.rows).fill(1, 0, 9) }) }
-    await retrieve()
+    await retrieve(blobId)
     const warned = lines.filter(({ level, facts }) => level === 'warn' && facts.account === da.signers[3]!.wallet.address)
     assert.match(warned[0]!.message, /LIED/)
     const metrics = await (await fetch(`${http}/metrics`)).text()
@@ -135,22 +151,68 @@ describe('retriever of blobs', function () {
       assert.equal((await json(path))[0], 400, path)
   })
 
+  it('serves a blob again without its signers, and of several those that were asked for last', async () => {
+    // Each takes the memory of its rows, 256 of 320 bytes: the cache has room for three.
+    const blobs = [await another(), await another(), await another(), await another()]
+    for (const { blobId } of blobs.slice(0, 3)) await retrieve(blobId)
+    await retrieve(blobs[0]!.blobId)
+    await retrieve(blobs[3]!.blobId)
+    const hits = await metric('da_cache_hits_total')
+    assert.equal(await metric('da_cached_bytes'), 3 * 256 * 320)
+    everyone(broken)
+    for (const { blobId, data } of [blobs[0]!, blobs[2]!, blobs[3]!]) {
+      assert.ok(Buffer.from(data).equals((await retrieve(blobId)).data))
+      const answer = await fetch(`${http}/blobs/${blobId}`)
+      assert.ok(Buffer.from(data).equals(Buffer.from(await answer.arrayBuffer())))
+    }
+    assert.equal(await metric('da_cache_hits_total'), hits + 6)
+    await assert.rejects(retrieve(blobs[1]!.blobId), /of the 256 rows/)
+  })
+
+  it('fetches a blob once for all who ask for it meanwhile, and goes on for those who stay', async () => {
+    const { blobId, data } = await another()
+    const gate = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    everyone({
+      rows: (portion) => {
+        asked.resolve()
+        return gate.promise.then(() => portion)
+      },
+    })
+    const before = await fetches()
+    const leaving = new AbortController()
+    const first = retrieve(blobId, 0, leaving.signal)
+    await asked.promise
+    const others = [
+      retrieve(blobId),
+      retrieve(blobId),
+      fetch(`${http}/blobs/${blobId}`).then(async (answer) => ({ data: Buffer.from(await answer.arrayBuffer()) })),
+    ]
+    leaving.abort()
+    await assert.rejects(first, { name: 'AbortError' })
+    gate.resolve()
+    for (const answer of await Promise.all(others)) assert.ok(Buffer.from(data).equals(answer.data))
+    assert.equal(await fetches(), before + 1)
+  })
+
   it('is busy when too many wait, and does nothing for those who are gone when it is their turn', async () => {
+    const { blobId } = await another()
     const gate = Promise.withResolvers<void>()
     everyone({ rows: (portion) => gate.promise.then(() => portion) })
-    const served = [retrieve(), retrieve()]
+    // Another hint is another search.
+    const served = [retrieve(blobId, 1001), retrieve(blobId, 1002)]
     const leaving = new AbortController()
-    const waiting = Promise.allSettled(Array.from({ length: 64 }, () => retrieve(published.blobId, 0, leaving.signal)))
+    const waiting = Promise.allSettled(Array.from({ length: 32 }, (_, i) => retrieve(blobId, 2000 + i, leaving.signal)))
     let refused: [number, any]
-    do refused = await json(`/blobs/${published.blobId}`)
+    do refused = await json(`/blobs/${blobId}`)
     while (refused[0] !== 503)
     assert.equal(refused[1].code, 'BUSY')
-    await assert.rejects(retrieve(), (error: PerigeeLike) => codeOf(error) === status.RESOURCE_EXHAUSTED)
+    await assert.rejects(retrieve(blobId), (error: PerigeeLike) => codeOf(error) === status.RESOURCE_EXHAUSTED)
     leaving.abort()
     await waiting
     gate.resolve()
     await Promise.all(served)
-    await retrieve()
+    await retrieve(blobId)
   })
 
   it('is ready once there is an epoch', async () => {
