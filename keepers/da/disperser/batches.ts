@@ -33,16 +33,15 @@ export class Batches {
     return this.#db.selectFrom('batches').selectAll().where('root', '=', root).executeTakeFirst()
   }
 
-  /** Writes a batch down, and that its requests, by the index of their leaf, are in it. */
+  /** Writes a batch down, and that its requests, by the index of their leaf, are in it: all or nothing, in one statement. */
   async create({ root, epoch, blobIds, call }: NewBatch, requests: readonly (readonly string[])[]): Promise<void> {
-    await this.#db.transaction().execute(async (trx) => {
-      await trx
-        .insertInto('batches')
-        .values({ root, epoch, blob_ids: JSON.stringify(blobIds), call })
-        .execute()
-      for (const [leaf, ids] of requests.entries())
-        await trx.updateTable('requests').set({ state: 'batched', batch: root, leaf }).where('id', 'in', ids).execute()
-    })
+    const leaves = requests.flatMap((ids, leaf) => ids.map((id) => ({ id, leaf })))
+    await sql`with batch as (
+        insert into batches (root, epoch, blob_ids, call) values (${root}, ${epoch}, ${JSON.stringify(blobIds)}, ${call})
+      )
+      update requests set state = 'batched', batch = ${root}, leaf = new.leaf
+      from jsonb_to_recordset(${JSON.stringify(leaves)}::jsonb) as new(id text, leaf int4)
+      where requests.id = new.id`.execute(this.#db)
   }
 
   /** Those without a certificate. */
@@ -167,9 +166,10 @@ export class Batches {
   }
 
   async redeemed(outcomes: ReadonlyMap<string, string>): Promise<void> {
-    await this.#db.transaction().execute(async (trx) => {
-      for (const [id, redeemed] of outcomes) await trx.updateTable('requests').set({ redeemed }).where('id', '=', id).execute()
-    })
+    const rows = [...outcomes].map(([id, redeemed]) => ({ id, redeemed }))
+    await sql`update requests set redeemed = new.redeemed
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as new(id text, redeemed text)
+      where requests.id = new.id`.execute(this.#db)
   }
 
   /** Wei that a payer has promised and that is not redeemed, of requests that can still come to be. */

@@ -21,6 +21,30 @@ export function weightOf(members: Iterable<number>, { members: all }: Pick<Weigh
   return sum
 }
 
+/** Batches that are signed or on their way to the chain together. */
+export const MOST_UNDERWAY = 2
+/** How long after another a batch may be sealed beside it, in ms: one that takes longer only waits for its block. */
+const BESIDE_MS = 1000
+
+/** What waits for a batch. Times in ms. */
+export interface Queue {
+  ready: number
+  /** Since when the oldest blob is ready. */
+  oldestAt: number
+  /** Batches under way, and when the last of them was sealed. */
+  underway: number
+  sealedAt: number
+}
+
+/**
+ * When the next batch is sealed, in ms. A blob waits a little for company; and while a batch is under way all wait for that, as signatures, transaction and
+ * records cost the same for one blob and for many: so batches grow with the load. A full one waits for nothing.
+ */
+export function sealingTime({ ready, oldestAt, underway, sealedAt }: Queue, { batchMs, batchBlobs }: { batchMs: number; batchBlobs: number }): number {
+  if (ready >= batchBlobs) return 0
+  return Math.max(oldestAt + batchMs, underway > 0 ? sealedAt + BESIDE_MS : 0)
+}
+
 export interface Choice<S extends Stored> {
   blobs: S[]
   /** Those that have stored every blob of them: they can sign. */

@@ -1,6 +1,9 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomic } from '../../runtime/files.ts'
+import { syncFolder, writeFileParts } from '../../runtime/files.ts'
+
+/** Of files that have no name yet. */
+const TEMPORARY = '.tmp'
 
 /** The bytes that clients gave, a file for each request, until they are certified for good and everybody else has had time to fetch them here. */
 export class BlobFiles {
@@ -15,9 +18,15 @@ export class BlobFiles {
     return new BlobFiles(folder)
   }
 
-  /** The file is on disk when this resolves. @throws DiskFull */
+  /** The bytes are on disk when this resolves, and to be read once they are `keep`t. @throws DiskFull, and leaves nothing then */
   write(id: string, data: Uint8Array): Promise<void> {
-    return writeFileAtomic(this.#path(id), data)
+    return writeFileParts(this.#path(id) + TEMPORARY, [data])
+  }
+
+  /** Gives files that were written their names: one sync of the folder for all of them. */
+  async keep(ids: readonly string[]): Promise<void> {
+    for (const id of ids) await rename(this.#path(id) + TEMPORARY, this.#path(id))
+    await syncFolder(this.#folder)
   }
 
   /** The bytes, or undefined when there are none. */

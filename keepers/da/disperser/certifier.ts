@@ -8,7 +8,7 @@ import type { Log } from '../../runtime/log.ts'
 import { Reverted } from '../../runtime/revert.ts'
 import type { Sender } from '../../runtime/sender.ts'
 import type { Batches, NewBatch } from './batches.ts'
-import { type Choice, chooseBatch } from './batching.ts'
+import { type Choice, chooseBatch, MOST_UNDERWAY, sealingTime } from './batching.ts'
 import type { Certificates } from './certificates.ts'
 import { type Dispersal, NotEnough } from './dispersal.ts'
 import type { DisperserMetrics } from './metrics.ts'
@@ -40,8 +40,6 @@ export interface CertifierOptions {
   log: Log
 }
 
-/** Batches that are signed or on their way to the chain together; behind them blobs gather into larger ones. */
-const MOST_UNDERWAY = 2
 /** What the sender says of a transaction that was confirmed and is gone. */
 const GONE = /was confirmed as .* does not know/
 const FIRST_WAIT_MS = 500
@@ -55,6 +53,7 @@ export class Certifier {
   readonly #options: CertifierOptions
   #ready: Dispersal[] = []
   #underway = 0
+  #sealedAt = 0
   #timer: NodeJS.Timeout | undefined
   readonly #sending = new Set<string>()
   /** How often the transaction of a batch was undone for good. */
@@ -91,7 +90,8 @@ export class Certifier {
     const [oldest] = this.#ready
     if (!oldest || this.#underway >= MOST_UNDERWAY || signal.aborted) return
     clearTimeout(this.#timer)
-    const wait = this.#ready.length >= config.batchBlobs ? 0 : config.batchMs - (Date.now() - oldest.readyAt)
+    const queue = { ready: this.#ready.length, oldestAt: oldest.readyAt, underway: this.#underway, sealedAt: this.#sealedAt }
+    const wait = sealingTime(queue, config) - Date.now()
     if (wait > 0) this.#timer = setTimeout(() => this.#flush(), wait)
     else this.#flush()
   }
@@ -102,6 +102,7 @@ export class Certifier {
     const choice = chooseBatch(this.#ready, oldest.inEpoch, this.#options.config.batchBlobs)
     this.#ready = this.#ready.filter((dispersal) => !choice.blobs.includes(dispersal))
     this.#underway++
+    this.#sealedAt = Date.now()
     void this.#certify(choice).finally(() => {
       this.#underway--
       this.#schedule()

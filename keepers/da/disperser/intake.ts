@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
 import { DiskFull } from '../../runtime/files.ts'
+import { Groups } from '../../runtime/groups.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
 import type { Admission } from './admission.ts'
 import type { BlobFiles } from './blob-files.ts'
@@ -24,9 +25,11 @@ export interface IntakeOptions {
 /** Takes blobs. What is answered with an id is on disk and in the database. */
 export class Intake {
   readonly #options: IntakeOptions
+  readonly #written: Groups<Task>
 
   constructor(options: IntakeOptions) {
     this.#options = options
+    this.#written = new Groups((tasks) => this.#acknowledge(tasks))
   }
 
   /** @param payment of the client; without one we pay, if we do. @throws GrpcError */
@@ -63,11 +66,22 @@ export class Intake {
   }
 
   async #keep(data: Uint8Array, payment: StoredPromise | undefined): Promise<Task> {
-    const { files, requests } = this.#options
     const id = `${createHash('sha256').update(data).digest('hex')}-${randomBytes(16).toString('hex')}`
     const task: Task = { id, length: data.length, attempts: 0, payment: payment ?? null, sponsored: payment === undefined }
-    await files.write(id, data)
-    await requests.accept(task)
+    await this.#options.files.write(id, data)
+    try {
+      await this.#written.add(task)
+    } catch (error) {
+      await this.#options.files.remove(id)
+      throw error
+    }
     return task
+  }
+
+  /** One sync of the folder and one statement for all whose bytes were written meanwhile. */
+  async #acknowledge(tasks: readonly Task[]): Promise<void> {
+    const { files, requests } = this.#options
+    await files.keep(tasks.map(({ id }) => id))
+    await requests.accept(tasks)
   }
 }

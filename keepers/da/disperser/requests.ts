@@ -1,5 +1,6 @@
-import type { Kysely, Selectable } from 'kysely'
+import { type Kysely, type Selectable, sql } from 'kysely'
 import type { Blob } from '../../../protocol/da/blob.ts'
+import { Groups } from '../../runtime/groups.ts'
 import type { BatchTable, RequestTable, StoredPromise, Tables } from './schema.ts'
 
 export type Request = Selectable<RequestTable>
@@ -7,6 +8,14 @@ export type Batch = Selectable<BatchTable>
 
 /** What the pipeline needs to know of a request. */
 export type Task = Pick<Request, 'id' | 'length' | 'attempts' | 'payment' | 'sponsored'>
+
+/** What encoding told of a request. */
+interface Encoded {
+  id: string
+  blobId: string
+  blob: Blob
+  payment: StoredPromise | null
+}
 
 const TASK = ['id', 'length', 'attempts', 'payment', 'sponsored'] as const
 
@@ -16,14 +25,17 @@ const AT_ONCE = 500
 /** The requests and how far each has come. */
 export class Requests {
   readonly #db: Kysely<Tables>
+  readonly #encoded: Groups<Encoded>
 
   constructor(db: Kysely<Tables>) {
     this.#db = db
+    this.#encoded = new Groups((encoded) => this.#writeEncoded(encoded))
   }
 
-  async accept({ id, length, payment, sponsored }: Task): Promise<void> {
-    const row = { id, length, payment: payment && JSON.stringify(payment), sponsored, accepted_at: Date.now() }
-    await this.#db.insertInto('requests').values(row).execute()
+  async accept(tasks: readonly Task[]): Promise<void> {
+    const accepted_at = Date.now()
+    const rows = tasks.map(({ id, length, payment, sponsored }) => ({ id, length, payment: payment && JSON.stringify(payment), sponsored, accepted_at }))
+    await this.#db.insertInto('requests').values(rows).execute()
   }
 
   find(id: string): Promise<Request | undefined> {
@@ -59,12 +71,15 @@ export class Requests {
     return new Set(rows.map(({ id }) => id))
   }
 
-  async encoded(id: string, blobId: string, blob: Blob, payment: StoredPromise | null): Promise<void> {
-    await this.#db
-      .updateTable('requests')
-      .set({ blob_id: blobId, blob: JSON.stringify(blob), payment: payment && JSON.stringify(payment) })
-      .where('id', '=', id)
-      .execute()
+  /** Resolves when it is written down, with others that come meanwhile. */
+  encoded(id: string, blobId: string, blob: Blob, payment: StoredPromise | null): Promise<void> {
+    return this.#encoded.add({ id, blobId, blob, payment })
+  }
+
+  async #writeEncoded(encoded: readonly Encoded[]): Promise<void> {
+    await sql`update requests set blob_id = new."blobId", blob = new.blob, payment = new.payment
+      from jsonb_to_recordset(${JSON.stringify(encoded)}::jsonb) as new(id text, "blobId" text, blob jsonb, payment jsonb)
+      where requests.id = new.id`.execute(this.#db)
   }
 
   /** A try has failed: for good with a state, else it is tried again. */

@@ -1,6 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { concat, getBytes, hexlify } from 'ethers'
 import { addG1, addG2, aggregate, decodeG1, type G1Point, type G2Point, verifySignature } from '../../../protocol/da/bls.ts'
 import { type CertificateDomain, certificateDigest, isEnoughWeight, isSignedBy, packAbsent } from '../../../protocol/da/certificate.ts'
+import { DaFormatError } from '../../../protocol/da/format-error.ts'
 import type { DaEpoch } from '../../../sdk/da/epochs.ts'
 import type { IDACertificates } from '../../../typechain-types/index.ts'
 import { weightOf } from './batching.ts'
@@ -76,16 +78,20 @@ export class Signing {
     return new Map(result.answers)
   }
 
-  /** Two pairings for all of them; only if that fails, two for each. @throws NotEnough */
+  /** Two pairings if all are right; those that are not are found by halves. @throws NotEnough */
   async #validOf(epoch: DaEpoch, digest: string, answers: ReadonlyMap<number, G1Point>): Promise<ReadonlyMap<number, G1Point>> {
     const keys = await this.#keysOf(epoch, answers)
-    if (verifySignature(digest, addG1([...answers.values()]), addG2(keys))) return answers
-    const valid = new Map<number, G1Point>()
+    const wrong = await wrongAmong(
+      digest,
+      [...answers].map(([index, signature], at) => ({ index, signature, key: keys[at]! })),
+    )
+    if (wrong.length === 0) return answers
+    const valid = new Map(answers)
     const failures = new Map<number, Failure>()
-    for (const [at, [index, signature]] of [...answers].entries()) {
+    for (const index of wrong) {
+      valid.delete(index)
       const { account, weight } = epoch.members[index]!
-      if (verifySignature(digest, signature, keys[at]!)) valid.set(index, signature)
-      else failures.set(index, { account, weight, reason: 'its signature is not one of the batch', kind: 'refused' })
+      failures.set(index, { account, weight, reason: 'its signature is not one of the batch', kind: 'refused' })
     }
     this.#options.metrics.failures('sign', { failures })
     const weight = weightOf(valid.keys(), epoch)
@@ -100,3 +106,32 @@ export class Signing {
 
 const absentFrom = ({ members }: DaEpoch, signed: ReadonlyMap<number, unknown>): string =>
   packAbsent(members.filter(({ index }) => !signed.has(index)).map(({ index }) => index))
+
+interface MemberSignature {
+  index: number
+  signature: G1Point
+  key: G2Point
+}
+
+/** Members without whose signatures the sum of the others verifies: two pairings for some that are right, 2·log2 n times as many for one of n that is wrong. */
+async function wrongAmong(digest: string, signatures: readonly MemberSignature[]): Promise<number[]> {
+  if (isAggregateOf(digest, signatures)) return []
+  if (signatures.length === 1) return [signatures[0]!.index]
+  const half = signatures.length >> 1
+  const wrong: number[] = []
+  for (const part of [signatures.slice(0, half), signatures.slice(half)]) {
+    await turn() // a pairing takes tens of milliseconds, in which nothing else is served
+    wrong.push(...(await wrongAmong(digest, part)))
+  }
+  return wrong
+}
+
+/** Whoever signs last can choose a signature with which the sum is infinity: that is one that is wrong, and no more. */
+function isAggregateOf(digest: string, signatures: readonly MemberSignature[]): boolean {
+  try {
+    return verifySignature(digest, addG1(signatures.map(({ signature }) => signature)), addG2(signatures.map(({ key }) => key)))
+  } catch (error) {
+    if (error instanceof DaFormatError) return false
+    throw error
+  }
+}

@@ -150,5 +150,11 @@ export const migrations: Migrations = {
       await sql`create index promises_open on promises (payer) where redeemed_block is null`.execute(db)
     },
   },
+  '002_promises_by_blob': {
+    async up(db: Kysely<any>): Promise<void> {
+      // The log tells which promise of a blob was redeemed; without this each such event reads the whole table.
+      await db.schema.createIndex('promises_blob').on('promises').column('blob_id').execute()
+    },
+  },
   ...upkeepMigrations,
 }

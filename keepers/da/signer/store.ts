@@ -5,11 +5,11 @@ import PQueue from 'p-queue'
 import type { Registry } from 'prom-client'
 import { type Blob, blobIdOf } from '../../../protocol/da/blob.ts'
 import { syncFolder, writeFileParts } from '../../runtime/files.ts'
+import { Groups } from '../../runtime/groups.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
 import type { Log } from '../../runtime/log.ts'
 import { counter, gauge } from '../../runtime/metrics.ts'
 import { BlobFile, type BlobHead, DamagedFile, encodeHead, fileSize } from './blob-file.ts'
-import { Groups } from './groups.ts'
 import type { HoldingTable, PromiseTable, Tables } from './schema.ts'
 
 export type Holding = Selectable<HoldingTable>

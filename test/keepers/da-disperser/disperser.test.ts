@@ -19,13 +19,14 @@ async function refusal(call: Promise<unknown>): Promise<{ code: number; details:
 }
 
 describe('disperser', function () {
-  this.timeout(60_000)
+  this.timeout(240_000)
   let network: DaNetwork
   let disperser: RunningDisperser
 
   before(async () => {
     network = await sharedNetwork()
-    disperser = await network.startDisperser('disperser')
+    // Nobody is left out because the machine is busy.
+    disperser = await network.startDisperser('disperser', { graceMs: 20_000 })
   })
   after(() => disperser.stop())
 

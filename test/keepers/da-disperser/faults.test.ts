@@ -20,7 +20,7 @@ const CERTIFY = IDACertificates__factory.createInterface().getFunction('certifyB
 const isCertificate = ({ method, params }: RpcCall) => method === 'eth_sendRawTransaction' && Transaction.from(params[0]).data.startsWith(CERTIFY)
 
 describe('disperser among faults', function () {
-  this.timeout(90_000)
+  this.timeout(300_000)
   let network: DaNetwork
   let disperser: RunningDisperser
   const stops: (() => unknown)[] = []

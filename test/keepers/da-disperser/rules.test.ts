@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js'
 import { expect } from 'chai'
 import { Admission } from '../../../keepers/da/disperser/admission.ts'
-import { chooseBatch } from '../../../keepers/da/disperser/batching.ts'
+import { chooseBatch, sealingTime } from '../../../keepers/da/disperser/batching.ts'
 import { gather, Refused } from '../../../keepers/da/disperser/gather.ts'
 import { cheaperScheme } from '../../../keepers/da/disperser/scheme.ts'
 import type { GrpcError } from '../../../keepers/runtime/grpc-error.ts'
@@ -36,6 +36,17 @@ describe('batches of the disperser', () => {
   it('given blobs of two epochs, or one twice, when a batch is chosen, then it is of the oldest epoch and has each once', () => {
     const all = [0, 1, 2, 3]
     expect(choose([blob('a', all, 1), blob('b', all, 2), blob('a', all, 1), blob('c', all, 1)]).blobs).to.deep.equal(['a', 'c'])
+  })
+
+  it('given a blob alone, when nothing is under way, then it waits for company, and when a batch is, for that, a second at most', () => {
+    const [rules, queue] = [
+      { batchMs: 250, batchBlobs: 3 },
+      { ready: 1, oldestAt: 10_000, underway: 0, sealedAt: 9_900 },
+    ]
+    expect(sealingTime(queue, rules)).to.equal(10_250)
+    expect(sealingTime({ ...queue, underway: 1 }, rules)).to.equal(10_900)
+    expect(sealingTime({ ...queue, underway: 1, sealedAt: 9_000 }, rules)).to.equal(10_250)
+    expect(sealingTime({ ...queue, underway: 1, ready: 3 }, rules), 'a full batch').to.be.at.most(10_000)
   })
 
   it('given few signers and many, when the scheme is chosen, then lists are for few', () => {

@@ -8,7 +8,7 @@ import { SignerKeys } from '../../../keepers/da/disperser/signer-keys.ts'
 import type { SignerLinks } from '../../../keepers/da/disperser/signer-links.ts'
 import { Signing } from '../../../keepers/da/disperser/signing.ts'
 import { batchTree } from '../../../protocol/da/batch-tree.ts'
-import { encodeG1 } from '../../../protocol/da/bls.ts'
+import { addG1, encodeG1, type G1Point } from '../../../protocol/da/bls.ts'
 import { certificateDigest, packAbsent } from '../../../protocol/da/certificate.ts'
 import { connectAvailability } from '../../../sdk/da/contracts.ts'
 import { type DaEpoch, EpochReader } from '../../../sdk/da/epochs.ts'
@@ -16,6 +16,9 @@ import type { SignRequest } from '../../../sdk/da/wire.ts'
 import { deployDa, started, type TestSigner } from '../../contracts/da/deploy.ts'
 
 const SIGNERS = 30
+/** The prime of BN254. */
+const P = 21888242871839275222246405745257275088696311157297823662689037894645226208583n
+const negated = ({ x, y }: G1Point): G1Point => ({ x, y: P - y })
 
 describe('certificates of many signers', function () {
   this.timeout(60_000)
@@ -30,15 +33,17 @@ describe('certificates of many signers', function () {
     epoch = await new EpochReader(connectAvailability(of.at.DataAvailability!, of.governor)).current()
   })
 
-  /** Signers with these keys, of which some sign another batch. */
-  function signingWith(wrong: readonly number[]) {
+  /** Signers with these keys, of which some sign another batch, and one, if there is one, takes back what all others sign. */
+  function signingWith(wrong: readonly number[], undoes?: number) {
     const { signers: registry, certificates } = connectAvailability(of.at.DataAvailability!, of.governor)
     const links = {
       of: ({ account }: { account: string }) => ({
         async sign({ epoch, blobIds }: SignRequest) {
           const index = signers.findIndex(({ wallet }) => wallet.address === account)
           const root = wrong.includes(index) ? id('another batch') : batchTree(blobIds.map((blobId) => hexlify(blobId))).root
-          return { bls: encodeG1(signers[index]!.bls.sign(certificateDigest(of.domain, epoch, root))), ecdsa: new Uint8Array(65) }
+          const digest = certificateDigest(of.domain, epoch, root)
+          const sum = () => addG1(signers.filter((_, i) => i !== index).map(({ bls }) => bls.sign(digest)))
+          return { bls: encodeG1(index === undoes ? negated(sum()) : signers[index]!.bls.sign(digest)), ecdsa: new Uint8Array(65) }
         },
       }),
     } as unknown as SignerLinks
@@ -48,10 +53,10 @@ describe('certificates of many signers', function () {
     return new Signing({ links, keys: new SignerKeys(registry, 0), domain: of.domain, certificates, config, metrics, signal })
   }
   const all = new Set(Array.from({ length: SIGNERS }, (_, i) => i))
-  const certified = async (blob: string, wrong: readonly number[]) => {
+  const certified = async (blob: string, wrong: readonly number[], undoes?: number) => {
     const blobIds = [id(blob)]
     const { root } = batchTree(blobIds)
-    const data = await signingWith(wrong).sign(epoch, root, blobIds, all)
+    const data = await signingWith(wrong, undoes).sign(epoch, root, blobIds, all)
     expect(data.slice(0, 10)).to.equal(of.da.interface.getFunction('certify').selector)
     await (await of.governor.sendTransaction({ to: of.at.DataAvailability!, data })).wait()
     const [event] = await of.da.queryFilter(of.da.filters.BatchCertified(root))
@@ -64,6 +69,10 @@ describe('certificates of many signers', function () {
 
   it('given some that are wrong, when the aggregate does not verify, then they are found and left out', async () => {
     expect(await certified('another blob', [3, 7])).to.equal(packAbsent([3, 7]))
+  })
+
+  it('given a last signature with which the sum is infinity, when they are aggregated, then the others are a certificate', async () => {
+    expect(await certified('a blob and infinity', [], 4)).to.equal(packAbsent([4]))
   })
 
   it('given more than a third that are wrong, when they are found, then it is not enough', async () => {
