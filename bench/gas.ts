@@ -5,6 +5,7 @@ import { daMoneyRows } from './gas/da-money.ts'
 import { fineTuningRows } from './gas/fine-tuning.ts'
 import { flowRows } from './gas/flow.ts'
 import { poraRows } from './gas/pora.ts'
+import { randomnessRows } from './gas/randomness.ts'
 import { stakeRows } from './gas/stake.ts'
 import type { Row } from './report.ts'
 
@@ -20,5 +21,6 @@ export async function rows(progress: (what: string) => void): Promise<Row[]> {
     ...(await fineTuningRows(progress)),
     ...(await daRows(progress)),
     ...(await daMoneyRows(progress)),
+    ...(await randomnessRows(progress)),
   ]
 }

@@ -1,4 +1,4 @@
-import { type Interface, type JsonRpcApiProvider, toQuantity } from 'ethers'
+import type { Interface } from 'ethers'
 import {
   type AccessManager,
   AvailabilityChallenges__factory,
@@ -6,13 +6,14 @@ import {
   DAEntrance__factory,
   DataAvailability__factory,
   ERC1967Proxy__factory,
-  PrevRandao__factory,
   SamplingRewards__factory,
 } from '../typechain-types/index.ts'
 import { allow, type Role } from './access.ts'
 import { type Deployer, type GroupMember, IMPLEMENTATION } from './deployer.ts'
+import { deployRandomness, type RandomnessSource } from './randomness.ts'
 
 export interface DaParameters {
+  randomness: RandomnessSource
   /** Seconds. */
   epochLength: bigint
   /** Signers that an epoch needs. */
@@ -50,14 +51,11 @@ export interface DaParameters {
   }
 }
 
-/** Blocks before the latest whose randomness is compared: some far apart, as a rollup may repeat the value of its parent chain for a while. */
-const COMPARED_BLOCKS = [0, 1, 2, 4, 8, 16, 32, 64, 128]
-
 /** Signers, epochs, certificates and the randomness of their seeds; payments, rewards and challenges; and the entrance that others know. */
 export async function deployDa(deployer: Deployer, manager: AccessManager, parameters: DaParameters): Promise<void> {
   const authority = await manager.getAddress()
   const bonds = deployer.book.get('Bonds')
-  const randomness = await deployRandomness(deployer)
+  const randomness = await deployRandomness(deployer, parameters.randomness)
   const { epochLength, minSigners, minStake, retention, answerTime, deposit, penalty, payments, sampling } = parameters
   const initializeRewards = () => SamplingRewards__factory.createInterface().encodeFunctionData('initialize', [authority, sampling])
   const initialize = () => DataAvailability__factory.createInterface().encodeFunctionData('initialize', [authority, minStake, minSigners])
@@ -92,37 +90,6 @@ export async function deployDa(deployer: Deployer, manager: AccessManager, param
 
 function behindProxy(name: string, initialize: () => string): GroupMember {
   return { name, factory: new ERC1967Proxy__factory(), args: (addresses) => [addresses[`${name}${IMPLEMENTATION}`], initialize()] }
-}
-
-async function deployRandomness(deployer: Deployer): Promise<string> {
-  if (!deployer.book.find('Randomness')) await checkRandomness(deployer.provider as JsonRpcApiProvider)
-  return deployer.contract('Randomness', new PrevRandao__factory(), [])
-}
-
-/** A provider that shows blocks as the node has them. */
-interface BlockSource {
-  getBlockNumber(): Promise<number>
-  send(method: string, params: unknown[]): Promise<unknown>
-}
-
-/** Returns what contracts are told: PREVRANDAO, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN. Some rollups tell 1, whatever their headers say. */
-const READ_PREVRANDAO = '0x4460005260206000f3'
-
-/** Throws if recent blocks all have one prevrandao, or contracts are told 0 or 1: seeds would be for anybody to compute in advance. */
-export async function checkRandomness(provider: BlockSource): Promise<void> {
-  const latest = await provider.getBlockNumber()
-  const numbers = COMPARED_BLOCKS.map((back) => latest - back).filter((number) => number >= 0)
-  const blocks = await Promise.all(numbers.map((number) => provider.send('eth_getBlockByNumber', [toQuantity(number), false])))
-  const values = new Set(blocks.map((block) => (block as { mixHash?: string }).mixHash))
-  const told = BigInt((await provider.send('eth_call', [{ data: READ_PREVRANDAO }, 'latest'])) as string)
-  const reason =
-    values.size === 1 && numbers.length > 1
-      ? `blocks ${numbers.at(-1)} to ${latest} all have the mixHash ${[...values][0]}`
-      : told <= 1n && `contracts are told ${told} for it`
-  if (reason)
-    throw new Error(
-      `this chain has no randomness: ${reason}. Data availability draws the seeds of its epochs from it: deploy it to a chain with EIP-4399, or leave it out of the profile`,
-    )
 }
 
 async function permit(deployer: Deployer, manager: AccessManager): Promise<void> {

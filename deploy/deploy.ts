@@ -7,6 +7,7 @@ import { deployDa } from './da.ts'
 import { Deployer, IMPLEMENTATION } from './deployer.ts'
 import { isReserved } from './networks.ts'
 import type { Profile } from './profiles.ts'
+import { checkRandomness } from './randomness.ts'
 import { deployStake } from './stake.ts'
 import { deployStorage } from './storage.ts'
 
@@ -29,6 +30,7 @@ export async function deploy({ signer, profile, book, tee, reserved, onStep }: D
     throw new Error(
       `${address} is kept for the compute contracts, whose addresses on chain ${book.chainId} follow from its nonces: deploy from another account`,
     )
+  if (profile.da) await checkRandomness(signer.provider!, book, profile.da.randomness)
   const deployer = new Deployer({ signer, book, ...(onStep && { onStep }) })
   const manager = await deployAccess(deployer, profile.access)
   if (profile.stake) await deployStake(deployer)

@@ -38,6 +38,7 @@ const local: Profile = {
   compute: { lockTime: DAY },
   // Epochs of an hour, so that a chain nobody uses goes quiet; the first begins when four signers are there. Nothing is kept for long.
   da: {
+    randomness: 'prevrandao',
     epochLength: HOUR,
     minSigners: 4n,
     minStake: parseEther('100'),
@@ -81,6 +82,7 @@ const small: Profile = {
   stake: true,
   compute: { lockTime: DAY },
   da: {
+    randomness: 'prevrandao',
     epochLength: 8n * HOUR,
     minSigners: 4n,
     minStake: parseEther('100'),
@@ -121,6 +123,7 @@ const mainnet: Profile = {
   stake: true,
   compute: { lockTime: DAY },
   da: {
+    randomness: 'prevrandao',
     epochLength: 8n * HOUR,
     minSigners: 10n,
     minStake: parseEther('1000'),

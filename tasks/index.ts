@@ -5,6 +5,11 @@ import type { TaskDefinition } from 'hardhat/types/tasks'
 export const tasks: TaskDefinition[] = [
   task('deploy', 'Deploy a profile to the selected network; run again, it does only what is missing')
     .addOption({ name: 'profile', description: 'local, small or mainnet', defaultValue: 'small' })
+    .addOption({
+      name: 'randomness',
+      description: 'where the seeds of epochs come from, if not from where the profile says: prevrandao or evmnet',
+      defaultValue: '',
+    })
     .addOption({ name: 'book', description: 'folder of the address books', defaultValue: 'deployments' })
     .setAction(() => import('./deploy.ts'))
     .build(),

@@ -146,7 +146,8 @@ abstract contract Epochs is IDAEpochs, Signers {
             building.phase = Phase.None;
             return 0;
         }
-        building.seed = _randomness.draw(bytes32(uint256($.head.lastCertificate)));
+        building.seed = _randomness.draw(bytes32(uint256($.head.lastCertificate)), building.since);
+        if (building.seed == 0) return 0; // it takes a while
         (building.next, building.members) = (0, uint16(count));
         // Each has its least rows: of more, not all fit.
         if (count <= SEATS) building.phase = Phase.Writing;

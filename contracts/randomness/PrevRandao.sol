@@ -17,7 +17,7 @@ contract PrevRandao is IRandomness {
     mapping(address consumer => Chain) private _chains;
 
     /// @inheritdoc IRandomness
-    function draw(bytes32 contribution) external returns (bytes32 seed) {
+    function draw(bytes32 contribution, uint64) external returns (bytes32 seed) {
         Chain storage chain = _chains[msg.sender];
         uint256 value = block.prevrandao;
         // Chains without a beacon say 0 or 1, or the same in every block.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {BN254, G1Point, G2Point} from "../../contracts/lib/BN254.sol";
+import {DrandMessage} from "../../contracts/randomness/DrandMessage.sol";
 
 contract BN254Harness {
     function add(G1Point memory a, G1Point memory b) external view returns (bool valid, G1Point memory) {
@@ -20,5 +21,25 @@ contract BN254Harness {
         G1Point calldata hash
     ) external view returns (bool) {
         return BN254.isSignature(signature, key, keyG2, hash);
+    }
+
+    function isSignatureBy(
+        G1Point calldata signature,
+        G2Point calldata keyG2,
+        G1Point calldata hash
+    ) external view returns (bool) {
+        return BN254.isSignature(signature, keyG2, hash);
+    }
+
+    function isKey(G2Point calldata keyG2) external view returns (bool) {
+        return BN254.isKey(keyG2);
+    }
+
+    function mapToG1(uint256 u, uint256[4] calldata hints) external pure returns (bool, G1Point memory) {
+        return BN254.mapToG1(u, hints);
+    }
+
+    function roundHash(uint64 round, uint256[4][2] calldata hints) external view returns (bool, G1Point memory) {
+        return DrandMessage.hashToG1(round, hints);
     }
 }

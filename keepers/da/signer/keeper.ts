@@ -11,6 +11,7 @@ import {
   IBonds__factory,
   IDAEpochs__factory,
   IDASigners__factory,
+  IRandomness__factory,
 } from '../../../typechain-types/index.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
@@ -71,9 +72,9 @@ export const daSigner = defineKeeper({
       chain,
       wallet,
       database: db,
-      interfaces: [signers.interface, epochs.interface, challengesContract.interface, bonds.interface],
+      interfaces: [signers.interface, epochs.interface, challengesContract.interface, bonds.interface, IRandomness__factory.createInterface()],
       // Others may be faster, and whatever waits for an epoch is tried again.
-      expected: ['EpochNotDue', 'TooFewSigners', 'EpochBeingBuilt', 'UnknownChallenge'],
+      expected: ['EpochNotDue', 'TooFewSigners', 'EpochBeingBuilt', 'SeedNotReady', 'UnknownChallenge'],
       advice: { StakeTooSmall: 'the least stake was raised, or some was taken: set stake higher, or bond more' },
     })
     const registration = new Registration({

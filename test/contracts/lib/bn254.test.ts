@@ -3,7 +3,10 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { network } from 'hardhat'
 import { hashToG1 } from '../../../protocol/da/bls.ts'
+import { roundMessage } from '../../../protocol/randomness/drand.ts'
+import { hashToG1 as hashToCurve, mapToG1 } from '../../../protocol/randomness/hash-to-g1.ts'
 import { BN254Harness__factory } from '../../../typechain-types/index.ts'
+import published from '../../vectors/drand-evmnet.json' with { type: 'json' }
 
 const { ethers, networkHelpers } = await network.create()
 const deployed = async () => new BN254Harness__factory((await ethers.getSigners())[0]).deploy()
@@ -136,6 +139,95 @@ describe('BN254', () => {
     const signature = G1.fromAffine(hash).multiply(5n).subtract(d)
     const wrong = G1.fromAffine(key).add(d)
     expect(await lib.isSignature(g1(signature), g1(wrong), keyG2, hash)).to.equal(false)
+  })
+
+  it('verifies the signature of a key that was checked, as a pairing of another implementation does', async () => {
+    const lib = await networkHelpers.loadFixture(deployed)
+    const { signature, keyG2, hash } = signed(5n)
+    expect(await lib.isSignatureBy(signature, keyG2, hash)).to.equal(true)
+    const off = { x: 1n, y: 1n }
+    const refused: [string, Parameters<typeof lib.isSignatureBy>][] = [
+      ['another key', [signature, timesG2(6n), hash]],
+      ['another hash', [signature, keyG2, times(9n)]],
+      ['no signature', [{ x: 0n, y: 0n }, keyG2, hash]],
+      ['the opposite signature', [{ x: signature.x, y: P - signature.y }, keyG2, hash]],
+      ['a signature off the curve', [off, keyG2, hash]],
+      ['a signature that is not reduced', [{ x: signature.x + P, y: signature.y }, keyG2, hash]],
+      ['a hash off the curve', [signature, keyG2, off]],
+      ['a key off the twist', [signature, { x: keyG2.x, y: keyG2.x }, hash]],
+      ['a key outside of the group', [signature, g2(outsideOfGroup()), hash]],
+    ]
+    for (const [what, args] of refused) expect(await lib.isSignatureBy(...args), what).to.equal(false)
+  })
+
+  it('knows a key from infinity, from what is not on the twist, and from what is not in the group', async () => {
+    const lib = await networkHelpers.loadFixture(deployed)
+    const { keyG2 } = signed(5n)
+    expect(await lib.isKey(keyG2)).to.equal(true)
+    expect(await lib.isKey({ x: [0n, 0n], y: [0n, 0n] })).to.equal(false)
+    expect(await lib.isKey({ x: keyG2.x, y: keyG2.x })).to.equal(false)
+    expect(await lib.isKey({ x: [keyG2.x[0] + P, keyG2.x[1]], y: keyG2.y })).to.equal(false)
+    expect(await lib.isKey(g2(outsideOfGroup()))).to.equal(false)
+  })
+
+  it('maps elements of the field to the curve as others do, by any of the three candidates', async () => {
+    const lib = await networkHelpers.loadFixture(deployed)
+    const check = async (u: bigint) => {
+      const { point, hints } = mapToG1(u)
+      const [valid, mapped] = await lib.mapToG1(u, hints)
+      expect(valid).to.equal(true)
+      expect(mapped).to.deep.equal(pair(g1(point)))
+      return hints.findLastIndex((hint) => hint !== 0n)
+    }
+    for (const { u, point } of published.maps) {
+      await check(BigInt(u))
+      expect(ethers.concat(pair(g1(mapToG1(BigInt(u)).point)).map((part) => ethers.toBeHex(part, 32)))).to.equal(point)
+    }
+    const candidates = new Set<number>()
+    const element = fc.bigInt({ min: 0n, max: P - 1n })
+    await fc.assert(
+      fc.asyncProperty(element, async (u) => void candidates.add(await check(u))),
+      { numRuns: 40, seed: 1, examples: [[0n], [1n], [P - 1n]] },
+    )
+    expect([...candidates].sort()).to.deep.equal([1, 2, 3])
+  })
+
+  it('maps by no hints but the right ones', async () => {
+    const lib = await networkHelpers.loadFixture(deployed)
+    // One that takes the third candidate needs them all.
+    let u = 1n
+    while (mapToG1(u).hints.includes(0n)) u++
+    const { hints } = mapToG1(u)
+    for (const [at, hint] of hints.entries())
+      for (const wrong of [0n, hint + 1n, ...(at > 0 ? [hint + P] : [])]) {
+        const changed = [...hints] as typeof hints
+        changed[at] = wrong
+        const [valid, point] = await lib.mapToG1(u, changed)
+        // A root that is not reduced shows that there is none as well as one that is; as a coordinate it does not count.
+        expect(valid, `hint ${at} is ${wrong}`).to.equal(wrong === hint + P && at < 3)
+        if (valid) expect(point).to.deep.equal(pair(g1(mapToG1(u).point)))
+      }
+    // Who says of a square that it is none would choose another point.
+    while (mapToG1(u).hints[2] !== 0n) u++
+    const [inverse, root] = mapToG1(u).hints
+    expect((await lib.mapToG1(u, [inverse, root + P, root, root]))[0]).to.equal(false)
+    expect([...(await lib.mapToG1(u, [inverse, P - root, 0n, 0n]))], 'the sign follows from u').to.deep.equal([true, pair(g1(mapToG1(u).point))])
+  })
+
+  it('hashes rounds of drand to the curve, whatever their number', async () => {
+    const lib = await networkHelpers.loadFixture(deployed)
+    const check = async (round: bigint) => {
+      const { point, hints } = hashToCurve(roundMessage(round))
+      const [valid, hash] = await lib.roundHash(round, hints)
+      expect(valid).to.equal(true)
+      expect(hash).to.deep.equal(pair(g1(point)))
+      return ethers.concat(pair(g1(point)).map((part) => ethers.toBeHex(part, 32)))
+    }
+    for (const { round, hash } of published.rounds) if (hash) expect(await check(BigInt(round))).to.equal(hash)
+    await fc.assert(
+      fc.asyncProperty(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), async (round) => void (await check(round))),
+      { numRuns: 40, seed: 1, examples: [[0n], [2n ** 64n - 1n]] },
+    )
   })
 })
 
