@@ -1,0 +1,4 @@
+import { runKeeper } from '../../runtime/run.ts'
+import { beaconKeeper } from './keeper.ts'
+
+await runKeeper(beaconKeeper)
