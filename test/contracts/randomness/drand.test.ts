@@ -1,6 +1,7 @@
 import { bn254 } from '@noble/curves/bn254.js'
 import { expect } from 'chai'
 import { concat, getBytes, hexlify, type Signer, toBeHex } from 'ethers'
+import fc from 'fast-check'
 import { network } from 'hardhat'
 import { type DrandNetwork, EVMNET, keyOf, submission } from '../../../protocol/randomness/drand.ts'
 import { Drand__factory } from '../../../typechain-types/index.ts'
@@ -234,5 +235,72 @@ describe('Drand', () => {
     for (const publicKey of [hexlify(new Uint8Array(128)), hexlify(off)])
       await expect(deploy({ ...EVMNET, publicKey })).to.be.revertedWithCustomError(evmnet, 'InvalidPublicKey')
     await expect(deploy({ ...EVMNET, period: 0n })).to.be.revertedWithCustomError(evmnet, 'ZeroPeriod')
+  })
+
+  it('gives another chain other seeds of the same round', async () => {
+    const seeds: string[] = []
+    for (const id of [31337, 16661]) {
+      const { ethers: other } = await network.create({ override: { chainId: id, initialDate: '2030-01-01T00:00:00Z' } })
+      const [deployer] = (await other.getSigners()) as unknown as [Signer]
+      const drand = await new Drand__factory(deployer).deploy(keyOf(testNetwork.publicKey), testNetwork.genesisTime, testNetwork.period, DELAY)
+      await other.provider.send('evm_setNextBlockTimestamp', [2_000_000_000])
+      await drand.draw(ZeroHash, 0)
+      await drand.submit(...signed(await drand.awaitedBy(deployer)))
+      await drand.draw(ZeroHash, 0)
+      seeds.push(await drand.seedOf(deployer))
+    }
+    expect(seeds[0]).not.to.equal(seeds[1])
+  })
+
+  it('does in any order of calls what its description says: a seed follows from what was settled when its round was ahead, and from nothing else', async () => {
+    const of = await networkHelpers.loadFixture(deployed)
+    const { drand } = of
+    const consumers = [of.alice, of.bob]
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('draw' as const), who: fc.nat(1), since: fc.nat(300), contribution: fc.nat(3) }),
+      // Of what is awaited, or of something beside it.
+      fc.record({ do: fc.constant('submit' as const), who: fc.nat(1), beside: fc.integer({ min: -1, max: 1 }) }),
+      fc.record({ do: fc.constant('pass' as const), seconds: fc.integer({ min: 1, max: 200 }) }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 40 }), async (steps) => {
+        const start = await networkHelpers.takeSnapshot()
+        const chains = consumers.map(() => ({ seed: ZeroHash, round: 0n, askedAt: 0n, contribution: ZeroHash }))
+        const known = new Set<bigint>()
+        let now = BigInt(await networkHelpers.time.latest())
+        const next = () => networkHelpers.time.setNextBlockTimestamp(++now)
+        for (const each of steps) {
+          if (each.do === 'pass') {
+            now += BigInt(each.seconds)
+            continue
+          }
+          const chain = chains[each.who]!
+          const consumer = consumers[each.who]!
+          await next()
+          if (each.do === 'submit') {
+            const round = chain.round + BigInt(each.beside)
+            if (round < 1n) continue
+            const sent = drand.submit(...signed(round))
+            if (known.has(round)) await expect(sent).to.be.revertedWithCustomError(drand, 'RoundKnown')
+            else await sent
+            known.add(round)
+            continue
+          }
+          const since = now - BigInt(each.since)
+          const contribution = id(String(each.contribution))
+          const draw = drand.connect(consumer).draw(contribution, since)
+          if (chain.round === 0n || chain.askedAt < since) {
+            await draw
+            Object.assign(chain, { round: (now + DELAY - testNetwork.genesisTime) / testNetwork.period + 2n, askedAt: now, contribution })
+          } else if (known.has(chain.round)) {
+            await draw
+            Object.assign(chain, { seed: await seedAfter(of, consumer, chain), round: 0n, askedAt: 0n })
+          } else await expect(draw).to.be.revertedWithCustomError(drand, 'SeedNotReady')
+          expect([await drand.seedOf(consumer), await drand.awaitedBy(consumer)]).to.deep.equal([chain.seed, chain.round])
+        }
+        await start.restore()
+      }),
+      { numRuns: 15, seed: 1 },
+    )
   })
 })

@@ -149,21 +149,33 @@ describe('beacon keeper', function () {
     expect(await sent()).to.equal(0)
   })
 
-  it('given relays that are dead, late, lie or send garbage, and one that is right, then the round is brought', async () => {
-    const round = await ask()
-    await travelTo(round)
+  /** Relays that are of no use, and what is said of each. */
+  async function badRelays(round: bigint): Promise<[Relay, string][]> {
+    const wrong = "its answer is not the network's signature of this round"
     const dead = await relay()
     await dead.stop()
-    await relay((_, at) => beacon(at, sign(round + 1n)))
-    await relay(() => beacon(Number(round) + 1))
-    await relay(() => new Promise(() => {}))
-    await relay((reply) => reply.send('<html>'))
-    await relay((_, at) => ({ ...beacon(at), signature: 'ff'.repeat(64) }))
-    await relay((_, at) => ({ ...beacon(at), padding: 'x'.repeat(5000) }))
-    await relay((reply) => reply.code(404).send({}))
+    return [
+      [dead, `${dead.url} cannot be reached`],
+      [await relay(() => new Promise(() => {})), 'timeout'],
+      [await relay((reply) => reply.code(404).send({})), 'HTTP 404'],
+      // What is right, if only it were not …
+      [await relay((reply, at) => reply.code(500).send(beacon(at))), 'HTTP 500'],
+      [await relay((_, at) => ({ ...beacon(at), padding: 'x'.repeat(5000) })), 'its answer is longer than 4096 bytes'],
+      [await relay((_, at) => beacon(at, sign(round + 1n))), wrong],
+      [await relay(() => beacon(Number(round) + 1)), wrong],
+      [await relay((reply) => reply.send('<html>')), wrong],
+      [await relay((_, at) => ({ ...beacon(at), signature: 'ff'.repeat(64) })), wrong],
+      [await relay((_, at) => ({ ...beacon(at), signature: `${beacon(at).signature}00` })), wrong],
+    ]
+  }
+
+  it('given one relay that is right among others that are dead, late, lie or send garbage, then the round is brought', async () => {
+    const round = await ask()
+    await travelTo(round)
+    const bad = await badRelays(round)
     await relay(async (_, at) => {
-      // The last to answer: all others but the one that never does had their say.
-      await eventually('the others were asked', () => relays.slice(1).every(({ asked }) => asked.length > 0))
+      // After all others had their say, but the one that never has.
+      await eventually('the others were asked', () => bad.slice(1).every(([{ asked }]) => asked.length > 0))
       return beacon(at)
     })
     await start()
@@ -174,20 +186,15 @@ describe('beacon keeper', function () {
   it('given no relay that is right, then nothing is sent, it says what each answered, and goes on when one is', async () => {
     const round = await ask()
     await travelTo(round, 30n)
-    const liar = await relay((_, at) => beacon(at, sign(round + 1n)))
-    const silent = await relay((reply) => reply.code(404).send({}))
+    const bad = await badRelays(round)
     const keeper = await start()
-    await eventually('it is not ready, and says why', async () => {
-      const why = (await keeper.ready()) ?? ''
-      return (
-        why.startsWith(`no relay has round ${round} (`) &&
-        why.includes(`${liar.url}: its answer is not the network's signature of this round`) &&
-        why.includes(`${silent.url}: HTTP 404`)
-      )
-    })
+    const why = async () => (await keeper.ready()) ?? ''
+    await eventually('it is not ready', async () => (await why()).startsWith(`no relay has round ${round} (`), 60_000)
+    const reason = await why()
+    for (const [{ url }, said] of bad) expect(reason).to.match(new RegExp(`${url}: [^;]*${said}`))
     expect(await metric(/^round_overdue_seconds\{[^}]*\} (\S+)$/m)).to.be.at.least(30)
     expect(await sent()).to.equal(0)
-    silent.answer = (_, at) => beacon(at)
+    bad.at(-1)![0].answer = (_, at) => beacon(at)
     await eventually('it is brought', () => isThere(round), 60_000)
     await eventually('it is ready again', async () => (await keeper.ready()) === undefined, 60_000)
     expect(await metric(/^relay_answers_total\{[^}]*outcome="wrong"[^}]*\} (\S+)$/m)).to.be.greaterThan(0)
