@@ -7,10 +7,9 @@ import {BN254, G1Point} from "../lib/BN254.sol";
 /// @notice Of the scheme bls-bn254-unchained-on-g1: hash_to_curve of RFC 9380 (expand_message_xmd with Keccak-256, and the map of Shallue and
 /// van de Woestijne) over keccak256(number of the round, 8 bytes).
 library DrandMessage {
-    /// The domain, and its length behind it (43 bytes).
-    bytes private constant DOMAIN = "BLS_SIG_BN254G1_XMD:KECCAK-256_SVDW_RO_NUL_\x2b";
-    /// Bytes of two field elements, 48 each: the order of the field has 254 bits, and 128 more keep the remainder from being biased.
-    uint16 private constant LENGTH = 96;
+    // The domain, and its length behind it (43 bytes).
+    bytes32 private constant DOMAIN_START = "BLS_SIG_BN254G1_XMD:KECCAK-256_S";
+    bytes32 private constant DOMAIN_END = "VDW_RO_NUL_\x2b";
 
     /// @dev `hints`: for each of the two field elements, see `BN254.mapToG1`.
     function hashToG1(
@@ -24,38 +23,35 @@ library DrandMessage {
         valid = valid && BN254.addTo(hash, other.x, other.y);
     }
 
-    /// @dev hash_to_field of RFC 9380, section 5.2.
+    /// @dev hash_to_field of RFC 9380, section 5.2: two elements of 48 bytes each, as the order of the field has 254 bits and 128 more keep the
+    /// remainder from being biased.
     function fieldElements(bytes32 message) internal pure returns (uint256 u0, uint256 u1) {
-        // As long as a block of the sponge: 136 bytes.
-        bytes32 first = keccak256(
-            abi.encodePacked(
-                bytes32(0),
-                bytes32(0),
-                bytes32(0),
-                bytes32(0),
-                bytes8(0),
-                message,
-                LENGTH,
-                uint8(0),
-                DOMAIN
-            )
-        );
-        bytes memory next = abi.encodePacked(first, uint8(1), DOMAIN);
-        bytes32 b1 = keccak256(next);
-        bytes32 b2 = _hash(next, first ^ b1, 2);
-        bytes32 b3 = _hash(next, first ^ b2, 3);
-        // 48 bytes are one word and half of another.
-        u0 = addmod(mulmod(uint256(b1), 1 << 128, BN254.P), uint256(b2) >> 128, BN254.P);
-        u1 = addmod(mulmod(uint128(uint256(b2)), 1 << 128, BN254.P), uint256(b3) >> 128, BN254.P);
-        u1 = addmod(mulmod(u1, 1 << 128, BN254.P), uint128(uint256(b3)), BN254.P);
-    }
-
-    /// Hash of the same with another beginning: 32 bytes, and the count behind them.
-    function _hash(bytes memory next, bytes32 start, uint8 count) private pure returns (bytes32 hash) {
+        (bytes32 start, bytes32 end) = (DOMAIN_START, DOMAIN_END);
+        (uint256 b1, uint256 b2, uint256 b3) = (0, 0, 0);
         assembly ("memory-safe") {
-            mstore(add(next, 32), start)
-            mstore8(add(next, 64), count)
-            hash := keccak256(add(next, 32), mload(next))
+            // expand_message_xmd. A block of the sponge of zeros (136 bytes), the message, how many bytes there shall be (96), zero, the domain.
+            let at := mload(0x40)
+            calldatacopy(at, calldatasize(), 136)
+            mstore(add(at, 136), message)
+            mstore(add(at, 168), shl(232, 0x006000))
+            mstore(add(at, 171), start)
+            mstore(add(at, 203), end)
+            let first := keccak256(at, 215)
+            // Then each time that hash XOR the last one, which one it is, and the domain.
+            mstore(add(at, 33), start)
+            mstore(add(at, 65), end)
+            mstore(at, first)
+            mstore8(add(at, 32), 1)
+            b1 := keccak256(at, 77)
+            mstore(at, xor(first, b1))
+            mstore8(add(at, 32), 2)
+            b2 := keccak256(at, 77)
+            mstore(at, xor(first, b2))
+            mstore8(add(at, 32), 3)
+            b3 := keccak256(at, 77)
         }
+        u0 = addmod(mulmod(b1, 1 << 128, BN254.P), b2 >> 128, BN254.P);
+        u1 = addmod(mulmod(uint128(b2), 1 << 128, BN254.P), b3 >> 128, BN254.P);
+        u1 = addmod(mulmod(u1, 1 << 128, BN254.P), uint128(b3), BN254.P);
     }
 }
