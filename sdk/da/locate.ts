@@ -6,6 +6,7 @@ import { chainError } from '../contracts.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import type { DaEpoch, EpochMember } from './epochs.ts'
 import { blobFromWire, type Inclusion, inclusionFromWire } from './messages.ts'
+import { byWeight } from './order.ts'
 import type { DaReader } from './reader.ts'
 import type { BlobDescription } from './wire/types.ts'
 
@@ -59,7 +60,10 @@ export async function locateBlob(reader: DaReader, blobId: string, { epoch, sign
   const search: Search = { reader, blobId, signal, faults: [], asked: 0, unknown: 0, uncertified: false, forgotten: false }
   const seen = new Set<number>()
   for await (const members of memberLists(reader, epoch)) {
-    const fresh = shuffled(members.filter(({ id }) => !seen.has(id)))
+    const fresh = byWeight(
+      members.filter(({ id }) => !seen.has(id)),
+      ({ weight }) => weight,
+    )
     for (const { id } of fresh) seen.add(id)
     const found = await firstOf(fresh, (member) => ask(search, member))
     signal?.throwIfAborted()

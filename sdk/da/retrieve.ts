@@ -3,7 +3,8 @@ import { type Assignment, createAssignment } from '../../protocol/da/assignment.
 import { type Blob, checkPadding, shapeOf } from '../../protocol/da/blob.ts'
 import { PerigeeError, reasonOf } from '../errors.ts'
 import { type FetchedRows, fetchRows, LANES, type Piece } from './fetch-rows.ts'
-import { type CertifiedInclusion, type LocatedBlob, type LocateOptions, locateBlob, type SignerFault, shuffled } from './locate.ts'
+import { type CertifiedInclusion, type LocatedBlob, type LocateOptions, locateBlob, type SignerFault } from './locate.ts'
+import { byWeight } from './order.ts'
 import type { DaReader } from './reader.ts'
 
 export interface RetrieveOptions extends LocateOptions {
@@ -62,12 +63,13 @@ function notOneBlob(blobId: string, reason: string, cause?: unknown): PerigeeErr
 
 /**
  * Whom to ask for what, in this order. Where every original row has an owner, and few own them, originals come first: together they are the blob, and
- * nothing need be decoded. Else everyone is asked for an equal part, in random order, and for the rest of its rows in case others fail.
+ * nothing need be decoded. Else everyone is asked for an equal part, in random order by weight, and for the rest of its rows in case others fail.
  */
 async function planOf({ epochs, signerAt }: DaReader, { blobId, blob, epoch, faults }: LocatedBlob): Promise<Piece[]> {
   const assignment = createAssignment(epoch, blobId, blob.log2K)
   const k = 2 ** blob.log2K
-  const holders = shuffled(epoch.members.map((member) => ({ member, rows: assignment.rowsOf(member.index) })).filter(({ rows }) => rows.length > 0))
+  const owners = epoch.members.map((member) => ({ member, rows: assignment.rowsOf(member.index) })).filter(({ rows }) => rows.length > 0)
+  const holders = byWeight(owners, ({ member }) => member.weight)
   const urls = await Promise.all(holders.map(({ member }) => epochs.urlOf(member)))
   const part = systematicHolders(assignment, k) <= LANES ? undefined : Math.ceil(k / Math.min(LANES, holders.length))
   const first: Piece[] = []

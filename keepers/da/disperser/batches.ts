@@ -1,5 +1,5 @@
 import { type Kysely, sql, type Transaction } from 'kysely'
-import type { Batch, Request, Task } from './requests.ts'
+import type { Batch, Task } from './requests.ts'
 import type { Tables } from './schema.ts'
 
 /** What the chain says of a batch's certificate. Weights in wei. */
@@ -17,9 +17,6 @@ export interface NewBatch {
   blobIds: readonly string[]
   call: string
 }
-
-/** A promise of a certified batch that has not been redeemed. */
-export type Redeemable = Pick<Request, 'id' | 'leaf' | 'payment'>
 
 /** The batches, from their signatures to their certificates. */
 export class Batches {
@@ -133,54 +130,5 @@ export class Batches {
       await trx.deleteFrom('batches').where('root', '=', root).execute()
       return tasks
     })
-  }
-
-  // ---- promises
-
-  /** Roots of certified batches with promises to redeem, oldest first. */
-  async redeemable(limit: number): Promise<string[]> {
-    const rows = await this.#db
-      .selectFrom('requests')
-      .innerJoin('batches', 'batches.root', 'requests.batch')
-      .select('batches.root')
-      .where('batches.block', 'is not', null)
-      .where('payment', 'is not', null)
-      .where('redeemed', 'is', null)
-      .groupBy('batches.root')
-      .orderBy((on) => on.fn.min('requests.seq'))
-      .limit(limit)
-      .execute()
-    return rows.map(({ root }) => root)
-  }
-
-  redeemableOf(root: string, limit: number): Promise<Redeemable[]> {
-    return this.#db
-      .selectFrom('requests')
-      .select(['id', 'leaf', 'payment'])
-      .where('batch', '=', root)
-      .where('payment', 'is not', null)
-      .where('redeemed', 'is', null)
-      .orderBy('seq')
-      .limit(limit)
-      .execute()
-  }
-
-  async redeemed(outcomes: ReadonlyMap<string, string>): Promise<void> {
-    const rows = [...outcomes].map(([id, redeemed]) => ({ id, redeemed }))
-    await sql`update requests set redeemed = new.redeemed
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as new(id text, redeemed text)
-      where requests.id = new.id`.execute(this.#db)
-  }
-
-  /** Wei that a payer has promised and that is not redeemed, of requests that can still come to be. */
-  async promised(payer: string): Promise<bigint> {
-    const { sum } = await this.#db
-      .selectFrom('requests')
-      .select(sql<string>`coalesce(sum((payment->>'fee')::numeric), 0)`.as('sum'))
-      .where('state', 'in', ['open', 'batched'])
-      .where('redeemed', 'is', null)
-      .where(sql`payment->>'payer'`, '=', payer)
-      .executeTakeFirstOrThrow()
-    return BigInt(sum)
   }
 }

@@ -21,13 +21,14 @@ import { Intake } from './intake.ts'
 import { disperserMetrics, observeQueues } from './metrics.ts'
 import { Payments } from './payments.ts'
 import { Pipeline } from './pipeline.ts'
+import { Promises } from './promises.ts'
 import { Purse } from './purse.ts'
 import { recent } from './recent.ts'
-import { Redemptions } from './redemptions.ts'
+import { REDEEMED_TOPIC, Redemptions } from './redemptions.ts'
 import { Requests } from './requests.ts'
 import { migrations, type Tables } from './schema.ts'
 import { dispersalService, disperserService } from './services.ts'
-import { SignerKeys } from './signer-keys.ts'
+import { REGISTERED_TOPIC, SignerKeys } from './signer-keys.ts'
 import { SignerLinks } from './signer-links.ts'
 import { Signing } from './signing.ts'
 import { Statuses } from './status.ts'
@@ -66,15 +67,16 @@ export const disperser = defineKeeper({
     const metrics = disperserMetrics(registry)
     const requests = new Requests(db)
     const batches = new Batches(db)
+    const promises = new Promises(db)
     const epochs = { current: recent(() => reader.epochs.current(), FRESH_MS), urlOf: reader.epochs.urlOf.bind(reader.epochs) }
     const now = recent(async () => (await chain.head()).timestamp, FRESH_MS)
     const anywhere = signersAnywhere(chain.provider, privateSigners)
     const links = new SignerLinks(epochs, { anywhere, windowBytes: config.windowBytes, timeoutMs: config.storeMs, lagMs: config.graceMs, log })
     const admission = new Admission(config)
-    const purse = new Purse({ contract: paymentsContract, address: config.payments, chain, sender, batches, target: config.sponsorBalance, log })
+    const purse = new Purse({ contract: paymentsContract, address: config.payments, chain, sender, promises, target: config.sponsorBalance, log })
     const [lockTime, retention] = (await Promise.all([paymentsContract.lockTime(), challenges.retention()])).map(Number) as [number, number]
-    const payments = new Payments({ chain, now, contract: paymentsContract, address: config.payments, lockTime, wallet, batches, purse })
-    const keys = new SignerKeys(contracts.signers, config.fromBlock)
+    const payments = new Payments({ chain, now, contract: paymentsContract, address: config.payments, lockTime, wallet, promises, purse })
+    const keys = new SignerKeys(db, async () => follower?.reached((await chain.head()).number))
     const domain = { chainId: chain.chainId, contract: contracts.address }
     const { certificates: contract } = contracts
     const signing = new Signing({ links, keys, domain, certificates: contract, config, metrics, signal })
@@ -135,7 +137,7 @@ export const disperser = defineKeeper({
       pending_bytes: admission.pendingBytes,
       encoded_bytes: pipeline.encodedBytes,
     }))
-    const redemptions = new Redemptions({ contract: paymentsContract, address: config.payments, sender, batches, metrics, log })
+    const redemptions = new Redemptions({ contract: paymentsContract, address: config.payments, sender, batches, promises, metrics, log })
     const lookAfter = upkeep(
       {
         async epoch(signal) {
@@ -156,16 +158,23 @@ export const disperser = defineKeeper({
         follower = await followLogs({
           chain,
           database: db,
-          name: 'certificates',
-          address,
-          topics: [CERTIFIED_TOPIC],
+          name: 'chain',
+          address: [address, config.payments],
+          topics: [[CERTIFIED_TOPIC, REGISTERED_TOPIC, REDEEMED_TOPIC]],
           fromBlock: config.fromBlock,
           confirmations: 0,
           log,
           metrics: registry,
           signal,
-          apply: (trx, range) => certificates.apply(trx, range),
-          rollback: (trx, toBlock) => certificates.rollback(trx, toBlock),
+          async apply(trx, range) {
+            await certificates.apply(trx, range)
+            await keys.apply(trx, range.logs)
+            await redemptions.apply(trx, range)
+          },
+          async rollback(trx, toBlock) {
+            await certificates.rollback(trx, toBlock)
+            await redemptions.rollback(trx, toBlock)
+          },
         })
         for (const task of await requests.open()) {
           admission.resume(task.length)

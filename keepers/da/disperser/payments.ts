@@ -5,8 +5,8 @@ import { isSignedByPayer, type PaymentPromise, PROMISE_TYPES, paymentDomain, pro
 import type { Payment } from '../../../sdk/da/messages.ts'
 import type { IBlobPayments } from '../../../typechain-types/index.ts'
 import type { Chain } from '../../runtime/chain.ts'
-import type { Batches } from './batches.ts'
 import { Unacceptable } from './dispersal.ts'
+import type { Promises } from './promises.ts'
 import type { Purse } from './purse.ts'
 import type { Task } from './requests.ts'
 import type { StoredPromise } from './schema.ts'
@@ -21,7 +21,7 @@ export interface PaymentsOptions {
   /** Seconds that the contract locks balances for: promises are good for so long at most. */
   lockTime: number
   wallet: Wallet
-  batches: Batches
+  promises: Promises
   purse: Purse
 }
 
@@ -77,7 +77,7 @@ export class Payments {
   }
 
   async #check(payment: Payment, price: bigint, now: number): Promise<void> {
-    const { contract, lockTime, batches } = this.#options
+    const { contract, lockTime, promises } = this.#options
     const { payer, fee, deadline, blobId } = payment.promise
     if (fee < price) throw new Unacceptable(`the promise is of ${fee} wei, and the blob costs ${price}`)
     if (deadline <= now) throw new Unacceptable(`the promise ended at ${deadline}, and it is ${now}`)
@@ -85,7 +85,7 @@ export class Payments {
     if (!(await this.#isSignedFor(payment)))
       throw new Unacceptable(`the promise is not signed by ${payer} for the blob ${blobId} (is K that of the current epoch?)`)
     const digest = promiseDigest(this.#separator, payment.promise)
-    const [redeemed, { available }, promised] = await Promise.all([contract.isRedeemed(digest), contract.balanceOf(payer), batches.promised(payer)])
+    const [redeemed, { available }, promised] = await Promise.all([contract.isRedeemed(digest), contract.balanceOf(payer), promises.promised(payer)])
     if (redeemed) throw new Unacceptable(`the promise with the nonce ${payment.promise.nonce} is redeemed already: it counts once`)
     if (available < fee + promised)
       throw new Unacceptable(`${payer} has ${available} wei in BlobPayments, of which ${promised} are promised: the fee of ${fee} is not covered`)

@@ -3,7 +3,7 @@ import type { IBlobPayments } from '../../../typechain-types/index.ts'
 import type { Chain } from '../../runtime/chain.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Sender } from '../../runtime/sender.ts'
-import type { Batches } from './batches.ts'
+import type { Promises } from './promises.ts'
 
 export interface PurseOptions {
   contract: IBlobPayments
@@ -11,7 +11,7 @@ export interface PurseOptions {
   address: string
   chain: Chain
   sender: Sender
-  batches: Batches
+  promises: Promises
   /** Wei that the balance is filled up to once half of it is used. */
   target: bigint
   log: Log
@@ -52,8 +52,8 @@ export class Purse {
   }
 
   async #read(): Promise<void> {
-    const { contract, sender, batches } = this.#options
-    const [{ available }, promised] = await Promise.all([contract.balanceOf(sender.address), batches.promised(sender.address)])
+    const { contract, sender, promises } = this.#options
+    const [{ available }, promised] = await Promise.all([contract.balanceOf(sender.address), promises.promised(sender.address)])
     this.#available = available
     this.#promised = promised
   }

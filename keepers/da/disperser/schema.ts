@@ -38,6 +38,10 @@ export interface RequestTable {
   sponsored: boolean
   /** Outcome of redeeming the promise. */
   redeemed: Generated<string | null>
+  /** The block that says so; a reorganisation takes it back. */
+  redeemed_block: Generated<number | null>
+  /** Whether the event was read from the chain's log too, not only in the receipt. */
+  redeemed_seen: Generated<boolean>
   /** Root of the batch it is in, and the index of its leaf. */
   batch: Generated<string | null>
   leaf: Generated<number | null>
@@ -64,9 +68,18 @@ export interface BatchTable {
   seen: Generated<boolean>
 }
 
+/** BLS keys of signers. What the contract found to belong together does so on every fork: nothing takes it back. */
+export interface SignerKeyTable {
+  /** In G1: x and y, 64 bytes of hex. */
+  key: string
+  /** In G2: JSON of x and y, imaginary part first, as decimal text. */
+  key_g2: ColumnType<string[], string, never>
+}
+
 export interface Tables {
   requests: RequestTable
   batches: BatchTable
+  signer_keys: SignerKeyTable
 }
 
 export const migrations: Record<string, Migration> = {
@@ -108,6 +121,21 @@ export const migrations: Record<string, Migration> = {
       await db.schema.createIndex('requests_batch').on('requests').column('batch').execute()
       await db.schema.createIndex('requests_kept').on('requests').columns(['kept', 'accepted_at']).execute()
       await db.schema.createIndex('batches_block').on('batches').column('block').execute()
+    },
+  },
+  '002_signer_keys_and_redemptions': {
+    async up(db: Kysely<any>) {
+      await db.schema
+        .createTable('signer_keys')
+        .addColumn('key', 'text', (column) => column.primaryKey())
+        .addColumn('key_g2', 'jsonb', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .alterTable('requests')
+        .addColumn('redeemed_block', 'int8')
+        .addColumn('redeemed_seen', 'boolean', (column) => column.notNull().defaultTo(false))
+        .execute()
+      await db.schema.createIndex('requests_redeemed').on('requests').column('redeemed_block').execute()
     },
   },
 }

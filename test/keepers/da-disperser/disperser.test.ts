@@ -49,7 +49,7 @@ describe('disperser', function () {
 
       const { inclusion, signedWeight, totalWeight, elapsedMs, blobId } = await disperser.reached(requestId, 'CERTIFIED', 'FINAL')
       expect(hexlify(blobId)).to.equal(hexlify(storageRoot))
-      expect([hexlify(signedWeight), elapsedMs > 0]).to.deep.equal([hexlify(totalWeight), true])
+      expect(3n * BigInt(hexlify(signedWeight)) >= 2n * BigInt(hexlify(totalWeight)) && elapsedMs > 0).to.equal(true)
       const siblings = Array.from({ length: inclusion!.proof.length / 32 }, (_, i) => inclusion!.proof.slice(32 * i, 32 * i + 32))
       expect(await network.contracts.certificates.isAvailable(blobId, inclusion!.batchRoot, inclusion!.index, siblings)).to.equal(true)
       await network.mine(2)
@@ -156,6 +156,21 @@ describe('disperser', function () {
     const certified = async () => ((await network.contracts.certificates.certificateOf(inclusion!.batchRoot)).epoch > 0n ? true : undefined)
     await until(certified, 'the certificate once more')
     await disperser.reached(requestId, 'CERTIFIED', 'FINAL')
+  })
+
+  it('given a redemption that a reorganisation undoes, when the chain goes on, then the promise is redeemed again', async () => {
+    const { payments } = network.contracts
+    const snapshot = await network.chain.request('evm_snapshot', [])
+    const { requestId } = await disperser.disperse(sample(700, 51))
+    const { blobId } = await disperser.reached(requestId, 'CERTIFIED', 'FINAL')
+    const redemption = async () => (await payments.queryFilter(payments.filters.PromiseRedeemed(blobId)))[0]
+    const undone = await until(redemption, 'the redemption')
+    await network.chain.request('evm_revert', [snapshot])
+    const from = network.wallet(DISPERSER)
+    await from.sendTransaction({ to: from.address })
+    await network.mine(3)
+    const again = await until(redemption, 'the redemption once more')
+    expect(again.args.nonce).to.equal(undone.args.nonce)
   })
 
   it('given a new epoch, when blobs come, then they are certified in it', async () => {

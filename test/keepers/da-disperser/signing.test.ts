@@ -4,7 +4,6 @@ import { network } from 'hardhat'
 import { Registry } from 'prom-client'
 import { NotEnough } from '../../../keepers/da/disperser/dispersal.ts'
 import { disperserMetrics } from '../../../keepers/da/disperser/metrics.ts'
-import { SignerKeys } from '../../../keepers/da/disperser/signer-keys.ts'
 import type { SignerLinks } from '../../../keepers/da/disperser/signer-links.ts'
 import { Signing } from '../../../keepers/da/disperser/signing.ts'
 import { batchTree } from '../../../protocol/da/batch-tree.ts'
@@ -35,7 +34,7 @@ describe('certificates of many signers', function () {
 
   /** Signers with these keys, of which some sign another batch, and one, if there is one, takes back what all others sign. */
   function signingWith(wrong: readonly number[], undoes?: number) {
-    const { signers: registry, certificates } = connectAvailability(of.at.DataAvailability!, of.governor)
+    const { certificates } = connectAvailability(of.at.DataAvailability!, of.governor)
     const links = {
       of: ({ account }: { account: string }) => ({
         async sign({ epoch, blobIds }: SignRequest) {
@@ -47,10 +46,11 @@ describe('certificates of many signers', function () {
         },
       }),
     } as unknown as SignerLinks
+    const keys = { ofMembers: async (members: readonly { id: number }[]) => members.map(({ id }) => signers[id - 1]!.bls.keyG2) }
     const config = { graceMs: 10_000, signMs: 10_000 }
     const { signal } = new AbortController()
     const metrics = disperserMetrics(new Registry())
-    return new Signing({ links, keys: new SignerKeys(registry, 0), domain: of.domain, certificates, config, metrics, signal })
+    return new Signing({ links, keys, domain: of.domain, certificates, config, metrics, signal })
   }
   const all = new Set(Array.from({ length: SIGNERS }, (_, i) => i))
   const certified = async (blob: string, wrong: readonly number[], undoes?: number) => {
