@@ -159,7 +159,7 @@ function checkDescription(blobId: string, description: BlobDescription): Describ
   if (rlc.length !== 16 * 2 ** blob.log2K || hexlify(rlcRootOf(rlc)) !== blob.rlcRoot) throw lie('its linear combinations are not those that the id commits to')
   // The newest first: for those before, rows need not be held any more.
   const inclusions = description.inclusions
-    .slice(-MAX_INCLUSIONS)
+    .slice(0, MAX_INCLUSIONS)
     .map((wire) => formed(() => inclusionFromWire(wire)))
     .toSorted((a, b) => b.epoch - a.epoch)
   const elsewhere = inclusions.find(({ batchRoot, index, proof }) => !verifyInclusion(batchRoot, blobId, index, proof))

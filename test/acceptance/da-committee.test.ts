@@ -21,7 +21,7 @@ const WEIGHT = 267
 const LONG = 120_000
 
 describe('Data availability with more signers than seats', function () {
-  this.timeout(2 * LONG)
+  this.timeout(5 * LONG)
   let network: CommitteeNetwork
   let reader: DaReader
   const put = new Map<number, { blobId: string; data: Uint8Array }>()

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { batchTree } from '../../../protocol/da/batch-tree.ts'
+import { batchTree, NO_BLOB } from '../../../protocol/da/batch-tree.ts'
 import type { EpochReader } from '../../../sdk/da/epochs.ts'
 import { reasonOf } from '../../../sdk/errors.ts'
 import type { IDACertificates } from '../../../typechain-types/index.ts'
@@ -125,14 +125,14 @@ export class Certifier {
     const { epoch } = inEpoch
     const current = await epochs.current()
     if (current.epoch > epoch + 1) throw new Error(`epoch ${epoch} is closed: the rows are dealt anew`)
-    const blobIds = blobs.map(({ blobId }) => blobId)
-    const { root } = batchTree(blobIds)
-    if (await this.#joined(root, blobIds, blobs)) return undefined
+    const fresh = await this.#freshOrJoined(blobs)
+    if (!fresh) return undefined
+    const { root, leaves } = fresh
     const signedIn = metrics.stage('sign')
-    const call = await signing.sign(inEpoch, root, blobIds, members)
+    const call = await signing.sign(inEpoch, root, leaves, members)
     signedIn()
-    const batch = { root, epoch, blobIds, call }
-    await batches.create(batch, this.#requestsOf(blobs))
+    const batch = { root, epoch, blobIds: leaves, call }
+    await batches.create(batch, [...Array<string[]>(leaves.length - blobs.length).fill([]), ...this.#requestsOf(blobs)])
     for (const dispersal of blobs) this.#options.pipeline().batched(dispersal)
     return batch
   }
@@ -149,20 +149,31 @@ export class Certifier {
 
   /**
    * A batch is certified once. Where the very same blobs were one before, they have the certificate that it got, as long as the data is kept for
-   * a good while yet. Later they need company, whose root is another: the error has them come again.
+   * a good while yet: they join it, and there is nothing to sign. Later they are a batch with a zero leaf more in front, which has another root.
    */
-  async #joined(root: string, blobIds: readonly string[], blobs: readonly Dispersal[]): Promise<boolean> {
-    const { batches, contract, certificates, retention, chain } = this.#options
-    const known = await batches.find(root)
-    const { epoch, certifiedAt } = await contract.certificateOf(root)
-    if (!known && epoch === 0n) return false
-    if (epoch > 0n && Number(certifiedAt) + retention / 2 < (await chain.head()).timestamp)
-      throw new Error('the same blobs were certified before, a good while ago: they need company for a batch of their own')
-    if (!known) await batches.create({ root, epoch: Number(epoch), blobIds, call: '0x' }, [])
-    for (const [leaf, ids] of this.#requestsOf(blobs).entries()) await batches.join(root, leaf, ids, epoch > 0n)
-    for (const dispersal of blobs) this.#options.pipeline().batched(dispersal)
-    if (epoch > 0n) await certificates.find(root)
-    return true
+  async #freshOrJoined(blobs: readonly Dispersal[]): Promise<{ root: string; leaves: string[] } | undefined> {
+    const { batches, contract, retention, chain } = this.#options
+    const leaves = blobs.map(({ blobId }) => blobId)
+    for (;;) {
+      const { root } = batchTree(leaves)
+      const known = await batches.find(root)
+      const { epoch, certifiedAt } = await contract.certificateOf(root)
+      if (!known && epoch === 0n) return { root, leaves }
+      if (epoch === 0n || Number(certifiedAt) + retention / 2 >= (await chain.head()).timestamp) {
+        if (!known) await batches.create({ root, epoch: Number(epoch), blobIds: leaves, call: '0x' }, [])
+        await this.#join(root, leaves.length - blobs.length, blobs, epoch > 0n)
+        return undefined
+      }
+      leaves.unshift(NO_BLOB)
+    }
+  }
+
+  /** Their requests are in a batch that is on record; `first`: the leaf of the first blob. */
+  async #join(root: string, first: number, blobs: readonly Dispersal[], certified: boolean): Promise<void> {
+    const { batches, certificates, pipeline } = this.#options
+    for (const [at, ids] of this.#requestsOf(blobs).entries()) await batches.join(root, first + at, ids, certified)
+    for (const dispersal of blobs) pipeline().batched(dispersal)
+    if (certified) await certificates.find(root)
   }
 
   /** Resolves once it is certified, or never will be. */

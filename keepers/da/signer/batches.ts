@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concat, dataSlice, getBytes, hexlify, type SigningKey } from 'ethers'
 import type { Kysely, Selectable } from 'kysely'
-import { batchTree } from '../../../protocol/da/batch-tree.ts'
+import { batchTree, NO_BLOB } from '../../../protocol/da/batch-tree.ts'
 import { type BlsKey, encodeG1 } from '../../../protocol/da/bls.ts'
 import { type CertificateDomain, certificateDigest, signDigest } from '../../../protocol/da/certificate.ts'
 import type { Inclusion } from '../../../sdk/da/messages.ts'
@@ -50,10 +50,12 @@ export class Batches {
     if (blobIds.length === 0 || blobIds.length > MAX_BLOBS) throw GrpcError.invalidArgument(`the batch has ${blobIds.length} blobs: expected 1 to ${MAX_BLOBS}`)
     if (blobIds.some(({ length }) => length !== ID_SIZE)) throw GrpcError.invalidArgument('the id of a blob is not 32 bytes')
     const ids = blobIds.map((id) => hexlify(id))
-    if (new Set(ids).size !== ids.length) throw GrpcError.invalidArgument('a blob is in the batch twice')
+    const blobs = ids.filter((id) => id !== NO_BLOB)
+    if (blobs.length === 0) throw GrpcError.invalidArgument('the batch has no blobs: expected at least one')
+    if (new Set(blobs).size !== blobs.length) throw GrpcError.invalidArgument('a blob is in the batch twice')
     const place = await this.#options.membership.surePlaceIn(epoch)
     const { seed } = place.epoch
-    await this.#checkStored(ids, seed)
+    await this.#checkStored(blobs, seed)
     const { root } = batchTree(ids)
     const known = await this.#find(root, epoch)
     if (known?.seed === seed) return { bls: known.bls!, ecdsa: known.ecdsa! }
@@ -73,16 +75,18 @@ export class Batches {
   async blobsOf(root: string, epoch: number): Promise<string[]> {
     const blobs = await this.#options.db
       .selectFrom('batch_blobs')
-      .select('blob_id')
+      .select(['blob_id', 'index'])
       .where('root', '=', root)
       .where('epoch', '=', epoch)
       .orderBy('index')
       .execute()
     if (blobs.length === 0) throw GrpcError.notFound(`the batch ${root} of epoch ${epoch} is not known here`)
-    return blobs.map(({ blob_id }) => blob_id)
+    const ids = Array<string>(blobs.at(-1)!.index + 1).fill(NO_BLOB)
+    for (const { blob_id, index } of blobs) ids[index] = blob_id
+    return ids
   }
 
-  /** The batches a blob was signed in: certified ones first, then the latest epoch. */
+  /** The batches a blob was signed in: certified ones first, of these the latest. */
   async inclusionsOf(blobId: string): Promise<Inclusion[]> {
     const rows = await this.#options.db
       .selectFrom('batch_blobs')
@@ -90,9 +94,8 @@ export class Batches {
       .select(['batches.root', 'batches.epoch', 'batch_blobs.index', 'batch_blobs.proof', 'batches.certified_at'])
       .where('batch_blobs.blob_id', '=', blobId)
       .execute()
-    const order = (row: (typeof rows)[number]) => (row.certified_at === null ? 0 : 1)
     return rows
-      .sort((a, b) => order(b) - order(a) || b.epoch - a.epoch)
+      .sort((a, b) => (b.certified_at ?? 0) - (a.certified_at ?? 0) || b.epoch - a.epoch)
       .map(({ root, epoch, index, proof }) => ({
         epoch,
         batchRoot: root,
@@ -133,7 +136,9 @@ export class Batches {
     const digest = certificateDigest(domain, epoch, root)
     const signatures = { bls: encodeG1(bls.sign(digest)), ecdsa: signDigest(ecdsa, digest) }
     const tree = batchTree(ids)
-    const rows = ids.map((blob_id, index) => ({ root, epoch, index, blob_id, proof: getBytes(concat(tree.proof(index))) }))
+    const rows = ids
+      .map((blob_id, index) => ({ root, epoch, index, blob_id, proof: getBytes(concat(tree.proof(index))) }))
+      .filter(({ blob_id }) => blob_id !== NO_BLOB)
     await db.transaction().execute(async (trx) => {
       await trx
         .insertInto('batches')

@@ -4,7 +4,9 @@ import { status } from '@grpc/grpc-js'
 import { expect } from 'chai'
 import { hexlify, parseEther } from 'ethers'
 import { MAX_BLOB_BYTES } from '../../../protocol/da/codes.ts'
+import { locateBlob } from '../../../sdk/da/locate.ts'
 import { type Payment, paymentToWire } from '../../../sdk/da/messages.ts'
+import { openDaReader } from '../../../sdk/da/reader.ts'
 import { until } from '../../support/until.ts'
 import { type DaNetwork, DISPERSER, EPOCH_SECONDS, PAYER, promiseFor, type RunningDisperser, sample, sharedNetwork } from './network.ts'
 
@@ -182,6 +184,26 @@ describe('disperser', function () {
       const { inclusion } = await disperser.reached((await disperser.disperse(sample(800, seed++))).requestId, 'CERTIFIED', 'FINAL')
       return inclusion!.epoch > before ? true : undefined
     }, 'a certificate in the new epoch')
+  })
+
+  it('given a blob that was certified half of the retention ago, when it comes again alone, then it is certified anew, as often as it comes', async () => {
+    const retention = Number(await network.contracts.challenges.retention())
+    const { certificates } = network.contracts
+    const roots: string[] = []
+    const data = sample(600, 80)
+    for (const times of [0, 1, 2]) {
+      if (times > 0) await network.travel(retention / 2 + 60)
+      const { inclusion, blobId } = await disperser.reached((await disperser.disperse(data)).requestId, 'CERTIFIED', 'FINAL')
+      const { batchRoot, index, proof } = inclusion!
+      const siblings = Array.from({ length: proof.length / 32 }, (_, i) => proof.slice(32 * i, 32 * i + 32))
+      expect([index, await certificates.isAvailable(blobId, batchRoot, index, siblings)]).to.deep.equal([times, true])
+      roots.push(hexlify(batchRoot))
+      const reader = openDaReader(network.contracts)
+      const newest = async () => ((await locateBlob(reader, hexlify(blobId))).certificate.batchRoot === roots.at(-1) ? true : undefined)
+      await until(newest, 'signers that know of the new certificate')
+      await reader.close()
+    }
+    expect(new Set(roots).size).to.equal(3)
   })
 
   it('given one that does not pay for others, when a blob comes without payment, then it says so, and how to pay', async () => {

@@ -2,6 +2,7 @@ import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { getBytes, hexlify } from 'ethers'
+import { NO_BLOB } from '../../../protocol/da/batch-tree.ts'
 import type { Blob } from '../../../protocol/da/blob.ts'
 import { blobOf } from '../../../protocol/da/blob.ts'
 import { CODES } from '../../../protocol/da/codes.ts'
@@ -179,6 +180,8 @@ describe('a signer of data availability refuses', function () {
     expect(await sign(1, [])).to.include('expected 1 to 4096')
     expect(await sign(1, Array(4097).fill(id))).to.include('the batch has 4097 blobs')
     expect(await sign(1, [id, id])).to.include('a blob is in the batch twice')
+    expect(await sign(1, [getBytes(NO_BLOB), getBytes(NO_BLOB)])).to.include('the batch has no blobs')
+    expect(await sign(1, [getBytes(NO_BLOB), id])).to.include(`1 of the 1 blobs are not stored for this epoch, ${small.blobId} among them`)
     expect(await sign(1, [id.subarray(1)])).to.include('is not 32 bytes')
     expect(await sign(2, [id])).to.include('the epoch is 2')
     expect(await refusalOf(signer.client.getBlob({ blobId: id }))).to.include('nothing of')

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { concat, id, keccak256, ZeroHash } from 'ethers'
-import { batchTree, verifyInclusion } from '../../../protocol/da/batch-tree.ts'
+import { batchTree, NO_BLOB, verifyInclusion } from '../../../protocol/da/batch-tree.ts'
 import { DaFormatError } from '../../../protocol/da/format-error.ts'
 
 const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => id(`blob ${i}`))
@@ -28,6 +28,18 @@ describe('batch trees', () => {
         expect(verifyInclusion(tree.root, blob, index, [...proof, ZeroHash])).to.equal(false)
       }
     }
+  })
+
+  it('are others with zeros in front of the same blobs, and prove each blob, but no zero', () => {
+    const [blob] = ids(1) as [string]
+    const roots = [0, 1, 2, 3, 4].map((empty) => {
+      const tree = batchTree([...Array<string>(empty).fill(NO_BLOB), blob])
+      expect(verifyInclusion(tree.root, blob, empty, tree.proof(empty))).to.equal(true)
+      if (empty > 0) expect(verifyInclusion(tree.root, NO_BLOB, 0, tree.proof(0))).to.equal(false)
+      return tree.root
+    })
+    expect(new Set(roots).size).to.equal(5)
+    expect(roots[1]).to.equal(keccak256(concat(['0x01', ZeroHash, roots[0]!])))
   })
 
   it('do not take a node for a blob, nor what is no hash or index', () => {
