@@ -13,7 +13,7 @@ contract Drand is IDrand {
     struct Chain {
         bytes32 seed;
         bytes32 contribution;
-        /// The round asked for, and when that was; 0 if none.
+        /// The round asked for, 0 if none; and when the last one was.
         uint64 round;
         uint64 askedAt;
     }
@@ -56,7 +56,7 @@ contract Drand is IDrand {
         seed = keccak256(
             abi.encode(block.chainid, address(this), msg.sender, chain.seed, round, value, chain.contribution)
         );
-        (chain.seed, chain.round, chain.askedAt) = (seed, 0, 0);
+        (chain.seed, chain.round) = (seed, 0);
         emit SeedDrawn(msg.sender, seed);
     }
 

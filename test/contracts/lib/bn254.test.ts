@@ -207,6 +207,14 @@ describe('BN254', () => {
         expect(valid, `hint ${at} is ${wrong}`).to.equal(wrong === hint + P && at < 3)
         if (valid) expect(point).to.deep.equal(pair(g1(mapToG1(u).point)))
       }
+    // With an inverse of one's own, and the root to it, any point could be had: that of another message, which was signed.
+    const { Fp } = bn254.fields
+    const minus = Fp.sub(1n, Fp.mul(4n, Fp.sqr(u)))
+    for (const root of [Fp.sqrt(Fp.neg(12n)), Fp.neg(Fp.sqrt(Fp.neg(12n)))]) {
+      const wanted = G1.BASE.multiply(7n).toAffine()
+      const own = Fp.div(Fp.sub(Fp.neg(Fp.inv(2n)), wanted.x), Fp.mul(Fp.mul(u, minus), root))
+      expect((await lib.mapToG1(u, [own, wanted.y, 0n, 0n]))[0]).to.equal(false)
+    }
     // Who says of a square that it is none would choose another point.
     while (mapToG1(u).hints[2] !== 0n) u++
     const [inverse, root] = mapToG1(u).hints
@@ -224,6 +232,12 @@ describe('BN254', () => {
       return ethers.concat(pair(g1(point)).map((part) => ethers.toBeHex(part, 32)))
     }
     for (const { round, hash } of published.rounds) if (hash) expect(await check(BigInt(round))).to.equal(hash)
+    const [first, second] = hashToCurve(roundMessage(1n)).hints
+    for (const hints of [
+      [first, [0n, 0n, 0n, 0n]],
+      [[0n, 0n, 0n, 0n], second],
+    ] as [typeof first, typeof second][])
+      expect((await lib.roundHash(1n, hints))[0], 'half of it is no hash').to.equal(false)
     await fc.assert(
       fc.asyncProperty(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), async (round) => void (await check(round))),
       { numRuns: 40, seed: 1, examples: [[0n], [2n ** 64n - 1n]] },

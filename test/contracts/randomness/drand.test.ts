@@ -65,6 +65,7 @@ describe('Drand', () => {
       ['its signature for another round, as hashed for its own', [second.round, { x, y }, hints]],
       ['a signature by another network', [...signed(round)]],
       ['infinity', [round, { x: 0n, y: 0n }, hints]],
+      ['infinity, with hints that lead to no point', [round, { x: 0n, y: 0n }, hints.map(() => [0n, 0n, 0n, 0n]) as typeof hints]],
       ['the opposite point', [round, { x, y: P - y }, hints]],
       ['the double', [round, doubled, hints]],
       ['a point off the curve', [round, { x, y: y + 1n }, hints]],
