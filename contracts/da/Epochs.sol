@@ -14,8 +14,8 @@ import {Signers} from "./Signers.sol";
 
 /// @title Epochs
 /// @notice Built in passes over the active signers, of as many steps per call as the caller wants: first their stakes are read, as shares follow from
-/// the sum; then, where they are too many for any code, seats are drawn; then members are written down. The seed is drawn when all stakes are read,
-/// so that nobody can choose a stake by what it gets.
+/// the sum; then, where they are too many for any code, seats are drawn; then members are written down. Seats are drawn by a seed of a later block than
+/// that in which the last stake was read: who makes a block knows its randomness, and would choose a stake by the seats it gets.
 abstract contract Epochs is IDAEpochs, Signers {
     /// One slot: all that most certificates need to know, and what they leave for the next seed.
     struct Head {
@@ -23,7 +23,7 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint40 startedAt;
         uint16 members;
         uint96 totalWeight;
-        /// Bits of the hash of the last certificate's signatures.
+        /// Bits of the hash of the last certificate's signatures: of any of this epoch or the one before.
         uint72 lastCertificate;
     }
 
@@ -34,6 +34,8 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint8 codes;
         bool committee;
         uint96 totalWeight;
+        /// To the seed of the next epoch: of the last certificate before this one began. A later one could be chosen by the seed it makes.
+        uint72 contribution;
         bytes32 seed;
         G1Point aggregateKey;
         mapping(uint256 chunk => address) chunks;
@@ -63,6 +65,8 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint16 members;
         /// Weights are seats.
         bool committee;
+        /// The block in which the last stake was read.
+        uint40 readIn;
     }
 
     /// @custom:storage-location erc7201:perigee.storage.Epochs
@@ -112,6 +116,8 @@ abstract contract Epochs is IDAEpochs, Signers {
             (building.since, building.phase) = (uint40(block.timestamp), Phase.Weighing);
         }
         if (building.phase == Phase.Weighing) steps = _weighAll($, building, steps);
+        // Steps are left only when all stakes are read.
+        if (building.seed == 0 && steps != 0) steps = _drawSeed($, building, steps);
         if (building.phase == Phase.Drawing) steps = _drawAll($, building, steps);
         if (building.phase == Phase.Writing) started = _writeAll($, building, steps);
         if (started) _start($, building);
@@ -146,12 +152,27 @@ abstract contract Epochs is IDAEpochs, Signers {
             building.phase = Phase.None;
             return 0;
         }
-        building.seed = _randomness.draw(bytes32(uint256($.head.lastCertificate)), building.since);
-        if (building.seed == 0) return 0; // it takes a while
         (building.next, building.members) = (0, uint16(count));
+        building.readIn = uint40(block.number);
         // Each has its least rows: of more, not all fit.
-        if (count <= SEATS) building.phase = Phase.Writing;
-        else _beginDrawing(building);
+        if (count > SEATS) {
+            _beginDrawing(building);
+            return 0;
+        }
+        building.phase = Phase.Writing;
+    }
+
+    /// Gives how many steps are left: none where the seed takes a while. Where everybody is a member, nothing is to be gained by choosing a seed: whoever
+    /// makes a blob can choose its id as well.
+    function _drawSeed(
+        EpochsStorage storage $,
+        Building memory building,
+        uint256 steps
+    ) private returns (uint256 left) {
+        require(!building.committee || block.number > building.readIn, StakesJustRead(building.readIn));
+        bytes32 contribution = bytes32(uint256($.records[$.head.epoch].contribution));
+        building.seed = _randomness.draw(contribution, building.since);
+        return building.seed == 0 ? 0 : steps;
     }
 
     function _beginDrawing(Building memory building) private pure {
@@ -159,6 +180,8 @@ abstract contract Epochs is IDAEpochs, Signers {
         (building.next, building.members) = (0, 0);
         (building.key.x, building.key.y) = (0, 0);
         delete building.rows;
+        // Of a smaller epoch, if there is one: it may be of the block in which stakes were read.
+        building.seed = 0;
     }
 
     /// Draws the seats of as many signers as there are steps, and gives how many steps are left.
@@ -236,6 +259,7 @@ abstract contract Epochs is IDAEpochs, Signers {
         uint8 codes = _codesOf(building);
         record.codes = codes;
         record.totalWeight = building.totalWeight;
+        record.contribution = head.lastCertificate;
         record.aggregateKey = building.key;
         record.seed = building.seed;
         delete $.building;

@@ -5,7 +5,7 @@ import {G1Point} from "../lib/BN254.sol";
 
 /// @title Who signs in which epoch, with which weight, and which rows are whose
 /// @notice The members of an epoch, their keys, weights and shares of the rows are frozen when it is built, in steps that anyone may take; the seed is
-/// drawn when all stakes are read. Times in seconds, weights in wei of bonded stake.
+/// drawn when all stakes are read, and for a committee in a later block. Times in seconds, weights in wei of bonded stake.
 /// Rows of a blob with K originals (T = 4K in all): member i holds min(K, max(s, ceil(3K·weight/total))) of them, those at the slots
 /// [firstSlot(i), firstSlot(i + 1)) of the blob's permutation of rows (see `Assignment`). A code fits an epoch if all shares together fit T.
 /// Where not even the largest code fits all signers, the epoch has a committee: 442 seats are drawn by stake and seed (see `Committee`), members are
@@ -40,12 +40,14 @@ interface IDAEpochs {
     error TooFewSigners(uint256 active, uint256 min);
     error UnknownEpoch(uint64 epoch);
     error InvalidCode(uint8 log2K);
+    /// The seats of a committee are drawn by a later block's randomness.
+    error StakesJustRead(uint256 blockNumber);
     error ZeroMinSigners();
     error InvalidEpochLength(uint64 epochLength);
 
     /// @notice Takes `steps` steps (a signer read, drawn or written each) towards the next epoch, and begins it if that was all. Anyone. Members are written 128
     /// at once, so a call may take up to 127 steps more. To read one takes some 12,000 gas, to write one 40,000. What is not complete after a day starts over, as stake may leave that was read then; and where
-    /// too few are left of those that were read, none begins. Reverts EpochNotDue, TooFewSigners.
+    /// too few are left of those that were read, none begins. Reverts EpochNotDue, TooFewSigners, StakesJustRead.
     function advance(uint256 steps) external returns (bool started);
 
     /// @notice The epoch that new certificates are made in; 0 before the first.

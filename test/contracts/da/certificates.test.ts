@@ -1,11 +1,13 @@
 import { expect } from 'chai'
 import { network } from 'hardhat'
 import { batchTree } from '../../../protocol/da/batch-tree.ts'
-import { aggregate } from '../../../protocol/da/bls.ts'
+import { aggregate, hashToG1 } from '../../../protocol/da/bls.ts'
 import { certificateDigest } from '../../../protocol/da/certificate.ts'
 import { bond, certificate, type Da, deployDa, registerMany, registration, STAKE, signatures, testSigner } from './deploy.ts'
 
 const { ethers, networkHelpers } = await network.create()
+/** A chain whose clock begins with its first block. */
+const newborn = await network.create({ override: { initialDate: new Date(0) } })
 const EPOCH = 120
 const HOUR = 3600
 const ROOT = ethers.id('a batch')
@@ -51,6 +53,13 @@ const kinds = {
     },
   },
 } as const
+const zero = { x: 0n, y: 0n }
+/** What nobody signs by no key. */
+const infinity = { signature: zero, key: { x: [0n, 0n] as [bigint, bigint], y: [0n, 0n] as [bigint, bigint] } }
+function hintOf(domain: Da['domain']) {
+  const { counter, y } = hashToG1(certificateDigest(domain, 0, ROOT))
+  return { counter, y }
+}
 type Six = Awaited<ReturnType<typeof six>>
 interface Certified {
   root: string
@@ -168,6 +177,26 @@ for (const [name, { certify, replay, listing }] of Object.entries(kinds))
       await closed(2)
     })
 
+    it('are not made in an epoch before those, even within its four lengths', async () => {
+      const of = await networkHelpers.loadFixture(six)
+      for (const _ of [2, 3]) await nextEpoch(of)
+      expect(await networkHelpers.time.latest()).to.be.lessThan(Number((await of.da.epochInfo(1)).startedAt) + 3 * EPOCH)
+      await expect(certify(of)).to.be.revertedWithCustomError(of.da, 'EpochClosed').withArgs(1n)
+    })
+
+    it('are not made before the first epoch, where nobody is two thirds of nobody, on a chain whose clock has just begun too', async () => {
+      const young = await deployDa(newborn.ethers)
+      const at = (await newborn.ethers.provider.getBlock('latest'))!.timestamp
+      expect(at).to.be.lessThan(4 * EPOCH)
+      const certificates = {
+        certify: () => young.da.certify(ROOT, 0, '0x', { ...infinity, ...hintOf(young.domain) }),
+        certifyBySignatures: () => young.da.certifyBySignatures(ROOT, 0, '0x', '0x'),
+      }
+      await expect(name.startsWith('one') ? certificates.certify() : certificates.certifyBySignatures())
+        .to.be.revertedWithCustomError(young.da, 'EpochClosed')
+        .withArgs(0n)
+    })
+
     it('count signers as they were when the epoch was built, whatever happened since', async () => {
       const of = await networkHelpers.loadFixture(six)
       const { da, bonds, challenges, signers } = of
@@ -215,13 +244,12 @@ describe('Data availability: certificates', () => {
     const digest = certificateDigest(of.domain, 1, ROOT)
     const forger = testSigner(99, ethers).bls
     const alone = aggregate(digest, [forger.sign(digest)], [forger.keyG2])
-    const zero = { x: 0n, y: 0n }
     const refused: [string, typeof signed][] = [
       ['the signature and key of another', alone],
       ['the signature of another', { ...signed, signature: alone.signature }],
       ['the key of another', { ...signed, key: alone.key }],
       ['no signature', { ...signed, signature: zero }],
-      ['no signature by no key', { ...signed, signature: zero, key: { x: [0n, 0n], y: [0n, 0n] } }],
+      ['no signature by no key', { ...signed, ...infinity }],
       ['a signature off the curve', { ...signed, signature: { x: 1n, y: 1n } }],
       ['the opposite signature', { ...signed, signature: { x: signed.signature.x, y: P - signed.signature.y } }],
       ['a key off the twist', { ...signed, key: { x: signed.key.x, y: signed.key.x } }],

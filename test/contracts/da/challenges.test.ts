@@ -12,6 +12,18 @@ const STAKE = 100n * COIN
 const PENALTY = 10n * COIN
 const DEPOSIT = COIN / 20n
 
+/** Arguments of `open`. */
+const questionOf = ({ blob, owner, opening }: Opened, batch: { root: string; proof(i: number): string[] }, absent: string, blobIndex = 0) => ({
+  batchRoot: batch.root,
+  absent,
+  blobIndex,
+  blobProof: batch.proof(blobIndex),
+  blob,
+  member: owner,
+  row: opening.row,
+  chunk: opening.chunk,
+})
+
 /** Two blobs in a batch that all but the last of four signed; of each a chunk is known that one of the three holds. */
 async function signed() {
   const of = await scene(ethers)
@@ -27,14 +39,7 @@ async function signed() {
     [3],
   )
   const question = (opened: Opened, changes: object = {}) => ({
-    batchRoot: batch.root,
-    absent: '0x0003',
-    blobIndex: blobs.indexOf(opened),
-    blobProof: batch.proof(Math.max(0, blobs.indexOf(opened))),
-    blob: opened.blob,
-    member: opened.owner,
-    row: opened.opening.row,
-    chunk: opened.opening.chunk,
+    ...questionOf(opened, batch, '0x0003', Math.max(0, blobs.indexOf(opened))),
     ...changes,
   })
   const accountOf = ({ owner }: Opened) => of.epoch.members[owner]!.account
@@ -45,6 +50,7 @@ async function signed() {
   return { ...of, first, second, byAbsent, batch, question, accountOf, walletOf, idOf, open, answer }
 }
 const load = () => networkHelpers.loadFixture(signed)
+const seven = () => scene(ethers, {}, 7)
 
 describe('AvailabilityChallenges: opening', () => {
   it('locks the penalty in the bond of the member', async () => {
@@ -130,6 +136,30 @@ describe('AvailabilityChallenges: opening', () => {
     await open(first)
   })
 
+  it('is known by the blob, the member, the row and the chunk, and leaves others free', async () => {
+    const { availability, first, open } = await load()
+    const id = (...parts: [string, string, number, number]) =>
+      BigInt(ethers.keccak256(ethers.AbiCoder.defaultAbiCoder().encode(['bytes32', 'address', 'uint32', 'uint32'], parts)))
+    const [blob, account, row, chunk] = [first.blobId, ethers.Wallet.createRandom().address, 5, 1] as const
+    expect(await availability.challengeId(blob, account, row, chunk)).to.equal(id(blob, account, row, chunk))
+    for (const other of [0, 1, 2]) await expect(open(first, { chunk: other })).to.emit(availability, 'ChallengeOpened')
+  })
+
+  it('is of members anywhere between those that are absent, and of none of those', async () => {
+    const of = await networkHelpers.loadFixture(seven)
+    const blobs = [0, 1, 2, 3, 4, 5, 6].map((member) => openedBlob(of.epoch, CHUNKED, `of ${member}`, { where: ({ owner }) => owner === member }))
+    const batch = await certified(
+      of,
+      blobs.map(({ blobId }) => blobId),
+      [1, 5],
+    )
+    for (const [member, opened] of blobs.entries()) {
+      const sent = of.availability.open(questionOf(opened, batch, '0x00010005', member), { value: DEPOSIT })
+      if (member === 1 || member === 5) await expect(sent).to.be.revertedWithCustomError(of.availability, 'DidNotSign').withArgs(member)
+      else await expect(sent).to.emit(of.availability, 'ChallengeOpened')
+    }
+  })
+
   it('ends with the retention', async () => {
     const { availability, da, batch, first, open } = await load()
     const [, certifiedAt] = await da.certificateOf(batch.root)
@@ -167,6 +197,15 @@ describe('AvailabilityChallenges: an answer', () => {
     await expect(tx)
       .to.emit(availability, 'DepositWithdrawn')
       .withArgs(accountOf(first), await stranger.getAddress(), DEPOSIT)
+  })
+
+  it('earns as often as there are challenges', async () => {
+    const { availability, first, accountOf, open, answer } = await load()
+    for (const times of [1n, 2n]) {
+      await open(first)
+      await answer(first)
+      expect(await availability.depositsOf(accountOf(first))).to.equal(times * DEPOSIT)
+    }
   })
 
   it('is the chunk that was asked for, and comes in time', async () => {

@@ -1,5 +1,5 @@
 import type { HardhatEthers } from '@nomicfoundation/hardhat-ethers/types'
-import { concat, hexlify, parseEther, type Signer, toQuantity, Wallet } from 'ethers'
+import { concat, hexlify, id, keccak256, parseEther, type Signer, toBeHex, toQuantity, Wallet } from 'ethers'
 import { AddressBook } from '../../../deploy/address-book.ts'
 import { deploy } from '../../../deploy/deploy.ts'
 import { PROFILES } from '../../../deploy/profiles.ts'
@@ -90,3 +90,6 @@ export function signatures({ domain }: Da, signers: readonly TestSigner[], batch
   const list = signers.filter((_, i) => !absent.includes(i)).map(({ wallet }) => wallet.signingKey.sign(digest).serialized)
   return [batchRoot, epoch, packAbsent(absent), concat(list)] as const
 }
+
+/** The slot of a namespace (ERC-7201). */
+export const erc7201 = (name: string): string => toBeHex(BigInt(keccak256(toBeHex(BigInt(id(name)) - 1n, 32))) & ~0xffn, 32)

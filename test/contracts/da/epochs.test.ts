@@ -4,12 +4,12 @@ import { createAssignment } from '../../../protocol/da/assignment.ts'
 import { addG1 } from '../../../protocol/da/bls.ts'
 import { epochSharesOf } from '../../../protocol/da/committee.ts'
 import { sharesOf } from '../../../protocol/da/shares.ts'
-import { bond, certificate, DAY, type Da, deployDa, registerMany, STAKE, signatures, type TestSigner } from './deploy.ts'
+import { bond, certificate, DAY, type Da, deployDa, erc7201, registerMany, STAKE, signatures, type TestSigner } from './deploy.ts'
 
 const { ethers, networkHelpers } = await network.create()
 const EPOCH = 120
 const MIN_SIGNERS = 4
-const { AbiCoder, id, keccak256, ZeroHash } = ethers
+const { AbiCoder, concat, id, keccak256, toBeHex, ZeroHash } = ethers
 
 async function registered() {
   const of = await deployDa(ethers)
@@ -39,6 +39,21 @@ async function epochOf({ da }: Da, epoch = 1) {
     committee: info.committee,
     members: members.map(({ id, weight, firstSlot }) => ({ id: Number(id), weight, firstSlot: firstSlot.map(Number) })),
   }
+}
+
+/** That weights, shares, codes and keys of an epoch without a committee belong together, and are those of `members`: id and weight of each. */
+async function expectMembers({ da, signers }: Da & { signers: TestSigner[] }, epoch: number, members: [number, bigint][]) {
+  const info = await da.epochInfo(epoch)
+  const shares = sharesOf(members.map(([, weight]) => weight))
+  const keys = members.map(([id]) => signers[id - 1]!.bls.key)
+  const { x, y } = addG1(keys)
+  expect([info.totalWeight, Number(info.codes), info.aggregateKey]).to.deep.equal([members.reduce((sum, [, weight]) => sum + weight, 0n), shares.codes, [x, y]])
+  expect(await da.members(epoch, 0, 1000)).to.deep.equal(
+    members.map(([id], i) => {
+      const { weight, firstSlot } = shares.members[i]!
+      return [BigInt(id), signers[id - 1]!.wallet.address, weight, [keys[i]!.x, keys[i]!.y], firstSlot.map(BigInt)]
+    }),
+  )
 }
 
 const passEpoch = () => networkHelpers.time.increase(EPOCH)
@@ -75,26 +90,33 @@ describe('Data availability: epochs', () => {
     expect(await da.members(1, 2n ** 255n, 2n ** 255n)).to.deep.equal([])
   })
 
-  it('contribute their last certificate to the seed of the next', async () => {
+  it('have seeds that follow from certificates made before the epoch before them began, and from none that could be chosen by the seed (I67)', async () => {
     const of = await networkHelpers.loadFixture(one)
     const { da, signers } = of
-    const next = async (certify: () => Promise<unknown>) => {
+    const seeds = async (certify: () => Promise<unknown>) => {
       const before = await networkHelpers.takeSnapshot()
       await certify()
-      await passEpoch()
-      await networkHelpers.setPrevRandao(78n)
-      await da.advance(1000)
-      const { seed } = await da.epochInfo(2)
+      const drawn: string[] = []
+      for (const epoch of [2, 3]) {
+        await passEpoch()
+        await networkHelpers.setPrevRandao(BigInt(70 + epoch))
+        await da.advance(1000)
+        drawn.push((await da.epochInfo(epoch)).seed)
+      }
       await before.restore()
-      return seed
+      return drawn
     }
-    const seeds = await Promise.resolve([
-      await next(async () => {}),
-      await next(() => da.certify(...certificate(of, signers, id('a')))),
-      await next(() => da.certify(...certificate(of, signers, id('b')))),
-      await next(() => da.certifyBySignatures(...signatures(of, signers, id('a')))),
+    const all: string[][] = []
+    for (const certify of [
+      async () => {},
+      () => da.certify(...certificate(of, signers, id('a'))),
+      () => da.certify(...certificate(of, signers, id('b'))),
+      () => da.certify(...certificate(of, signers, id('a'), { absent: [0] })),
+      () => da.certifyBySignatures(...signatures(of, signers, id('a'))),
     ])
-    expect(new Set(seeds).size).to.equal(4)
+      all.push(await seeds(certify))
+    const [next, afterNext] = [0, 1].map((i) => new Set(all.map((drawn) => drawn[i])).size)
+    expect([next, afterNext]).to.deep.equal([1, 5])
   })
 
   it('follow each other when they are due, and not before', async () => {
@@ -144,15 +166,15 @@ describe('Data availability: epochs', () => {
     const { da, bonds, challenges, signers } = of
     await unbond(of, signers[0]!, 1n)
     await bonds.connect(challenges).slash(await da.bondIdOf(signers[2]!.wallet.address), STAKE, challenges)
+    await bond(of, signers[4]!, STAKE)
     await passEpoch()
     await expect(da.advance(1000)).to.emit(da, 'SignerLeft').withArgs(1n)
-    const members = await da.members(2, 0, 10)
-    // The last one took the place of the first.
-    expect(members.map(({ id, weight }) => [id, weight])).to.deep.equal([
-      [5n, 5n * STAKE],
-      [2n, 2n * STAKE],
-      [3n, 2n * STAKE],
-      [4n, STAKE],
+    // The last one took the place of the first, and was read there.
+    await expectMembers(of, 2, [
+      [5, 6n * STAKE],
+      [2, 2n * STAKE],
+      [3, 2n * STAKE],
+      [4, STAKE],
     ])
     expect(await da.activeSigners()).to.equal(4n)
     expect(await da.members(1, 0, 10), 'the epoch before stays as it was').to.have.length(5)
@@ -188,8 +210,16 @@ describe('Data availability: epochs', () => {
     await networkHelpers.time.setNextBlockTimestamp(begun + DAY)
     await da.advance(1)
     expect(await da.currentEpoch()).to.equal(0n)
+    // And once more, with one of five read.
+    await networkHelpers.time.setNextBlockTimestamp(begun + 2 * DAY)
     await da.advance(1000)
-    expect((await da.members(1, 4, 1))[0]!.weight).to.equal(4n * STAKE)
+    await expectMembers(of, 1, [
+      [1, STAKE],
+      [2, 2n * STAKE],
+      [3, 3n * STAKE],
+      [4, STAKE],
+      [5, 4n * STAKE],
+    ])
   })
 
   it('start over where too few are left too, and let go of what was being built', async () => {
@@ -253,12 +283,20 @@ describe('Data availability: epochs', () => {
   it('of many signers are written in chunks, and absent members of each are found', async () => {
     const of = await networkHelpers.loadFixture(many)
     const { da, signers } = of
-    await da.advance(131)
-    expect(await da.currentEpoch(), '130 are read, and 128 written').to.equal(0n)
+    // Twice, as if the rest had taken longer than a day: nothing is counted twice.
+    for (const _ of [1, 2]) {
+      await networkHelpers.time.increase(DAY)
+      await da.advance(131)
+      expect(await da.currentEpoch(), '130 are read, and 128 written').to.equal(0n)
+    }
     await da.advance(1)
+    await expectMembers(
+      of,
+      1,
+      signers.map((_, i) => [i + 1, STAKE]),
+    )
     const { codes, committee, members } = await epochOf(of)
     expect([codes, committee, members.length]).to.deep.equal([0b10000, false, 130])
-    expect((await da.members(1, 127, 2)).map(({ account }) => account)).to.deep.equal(signers.slice(127, 129).map(({ wallet }) => wallet.address))
     await da.certify(...certificate(of, signers, id('batch'), { absent: [3, 127, 128, 129] }))
     await da.certifyBySignatures(...signatures(of, signers, id('other'), { absent: [3, 127, 128, 129] }))
     await expect(da.holds(1, 0, id('blob'), 12, 0))
@@ -275,10 +313,12 @@ describe('Data availability: epochs', () => {
     await da.advance(131)
     await da.advance(1)
     expect(await da.currentEpoch(), 'all are written, and share no code').to.equal(0n)
+    const smaller = await of.randomness.seedOf(da)
     await da.advance(129)
     await da.advance(1)
     expect(await da.currentEpoch(), 'all are drawn').to.equal(0n)
     await da.advance(1)
+    expect((await da.epochInfo(1)).seed, 'not the one that was drawn before').not.to.equal(smaller)
 
     const epoch = await epochOf(of)
     const expected = epochSharesOf(stakes, epoch.seed)
@@ -303,5 +343,63 @@ describe('Data availability: epochs', () => {
     await expect(da.certify(...certificate(of, seated, id('other'), { absent: [0, 1] })))
       .to.be.revertedWithCustomError(da, 'NotEnoughWeight')
       .withArgs(442n - epoch.members[0]!.weight - epoch.members[1]!.weight, 442n)
+  })
+
+  it('have a committee where there are more signers than seats', async () => {
+    const of = await networkHelpers.loadFixture(registered)
+    const { da, at, signers } = of
+    // Registering that many takes long: the five are active many times instead.
+    const count = 443
+    const list = BigInt(erc7201('perigee.storage.Signers')) + 1n
+    const idAt = (i: number) => (i % 5) + 1
+    await networkHelpers.setStorageAt(at.DataAvailability!, list, count)
+    for (let word = 0; word < count / 8; word++) {
+      const ids = Array.from({ length: 8 }, (_, i) => idAt(8 * word + i)).reverse()
+      await networkHelpers.setStorageAt(
+        at.DataAvailability!,
+        BigInt(keccak256(toBeHex(list, 32))) + BigInt(word),
+        BigInt(concat(ids.map((id) => toBeHex(id, 4)))),
+      )
+    }
+    await da.advance(1000)
+    expect(await of.randomness.seedOf(da), 'all are read, and no seed is drawn in the same block').to.equal(ZeroHash)
+    await da.advance(0)
+    for (let step = 0; step < 10 && (await da.currentEpoch()) === 0n; step++) await da.advance(200)
+    const epoch = await epochOf(of)
+    const stakes = Array.from({ length: count }, (_, i) => [1n, 2n, 3n, 1n, 5n][i % 5]! * STAKE)
+    const expected = epochSharesOf(stakes, epoch.seed)
+    expect(epoch).to.deep.equal({
+      seed: epoch.seed,
+      totalWeight: 442n,
+      codes: expected.codes,
+      committee: true,
+      members: expected.members.map(({ weight, firstSlot }, i) => ({ id: idAt(expected.signers[i]!), weight, firstSlot })),
+    })
+    const { x, y } = addG1(expected.signers.map((signer) => signers[signer % 5]!.bls.key))
+    expect((await da.epochInfo(1)).aggregateKey).to.deep.equal([x, y])
+  })
+
+  it('draw seats by the randomness of a later block than that in which the last stake was read (I67)', async () => {
+    const of = await networkHelpers.loadFixture(many)
+    const { da, signers, governor } = of
+    for (const signer of signers.slice(0, 3)) await bond(of, signer, 9_999n * STAKE)
+    const nonce = await governor.getNonce()
+    await networkHelpers.setPrevRandao(77n)
+    await ethers.provider.send('evm_setAutomine', [false])
+    // All that the seats follow from but the seed would be settled by who sends these, and could be tried before it does.
+    const sent = [await da.advance(1000, { gasLimit: 16_000_000, nonce }), await da.advance(1000, { gasLimit: 16_000_000, nonce: nonce + 1 })]
+    await networkHelpers.mine()
+    await ethers.provider.send('evm_setAutomine', [true])
+    const receipts = await Promise.all(sent.map(({ hash }) => ethers.provider.getTransactionReceipt(hash)))
+    expect(receipts.map((receipt) => [receipt!.blockNumber - receipts[0]!.blockNumber, receipt!.status])).to.deep.equal([
+      [0, 1],
+      [0, 0],
+    ])
+    const inTheirBlock = await of.randomness.seedOf(da)
+    await networkHelpers.setPrevRandao(78n)
+    await da.advance(1000, { gasLimit: 16_000_000 })
+    const info = await da.epochInfo(1)
+    expect(info.committee).to.equal(true)
+    expect(info.seed).to.equal(keccak256(AbiCoder.defaultAbiCoder().encode(['bytes32', 'uint256', 'bytes32'], [inTheirBlock, 78n, ZeroHash])))
   })
 })

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { type Signer, Wallet } from 'ethers'
 import { network } from 'hardhat'
+import { PROFILES } from '../../../deploy/profiles.ts'
 import { PROMISE_TYPES, paymentDomain } from '../../../protocol/da/payment.ts'
 import { BlobPayments__factory, GreedyAccount__factory } from '../../../typechain-types/index.ts'
 import { type Promised, promised, redemptionOf } from './promises.ts'
@@ -175,8 +176,11 @@ describe('BlobPayments: a promise', () => {
     const last = await promised(of, { blobId: BLOBS[2] })
     const redemptions = [good, bad, last].map((given, i) => redemptionOf(given, of.batch, i))
     expect(await of.payments.redeem.staticCall(of.batch.root, redemptions)).to.deep.equal([REDEEMED, TOO_POOR, REDEEMED])
-    await of.payments.redeem(of.batch.root, redemptions)
+    const signers = 2n * (FEE - of.share(FEE))
+    await expect(of.payments.redeem(of.batch.root, redemptions)).to.changeEtherBalances(ethers, [of.payments, of.rewards], [-signers, signers])
     expect((await of.payments.balanceOf(of.payerAddress)).available).to.equal(COIN - 2n * FEE)
+    expect((await of.payments.balanceOf(of.disperserAddress)).available).to.equal(2n * of.share(FEE))
+    await expect(of.payments.redeem(of.batch.root, redemptions), 'all refused').not.to.emit(of.rewards, 'Funded')
   })
 
   it('needs a certificate (I58)', async () => {
@@ -260,6 +264,7 @@ describe('BlobPayments: prices', () => {
     const of = await load()
     const { payments, governor } = of
     const { blobPrice, pricePerKiB } = await payments.prices()
+    expect([blobPrice, pricePerKiB]).to.deep.equal([PROFILES.local!.da!.payments.blobPrice, PROFILES.local!.da!.payments.pricePerKiB])
     expect(await payments.priceOf(6, 64)).to.equal(blobPrice + 4n * pricePerKiB)
     expect(await payments.priceOf(12, 8192)).to.equal(blobPrice + 32_768n * pricePerKiB)
     const given = await promised(of, { blobId: BLOBS[0] })

@@ -12,10 +12,10 @@ import { type Blob, CHUNK, chunksOf, type Opening, rootOfPath } from './rows.ts'
 export type Network = Parameters<typeof deployDa>[0]
 export type Scene = Awaited<ReturnType<typeof scene>>
 
-/** The contracts of data availability, with four signers of equal stake in the first epoch. */
-export async function scene(ethers: Network, changes: Parameters<typeof deployDa>[1] = {}) {
+/** The contracts of data availability, with signers of equal stake in the first epoch. */
+export async function scene(ethers: Network, changes: Parameters<typeof deployDa>[1] = {}, count = 4) {
   const of = await deployDa(ethers, changes)
-  const signers = await started(of)
+  const signers = await started(of, count)
   const epoch = await new EpochReader({ epochs: of.da, signers: of.da } as never).current()
   const [, , , payer, disperser, challenger] = (await ethers.getSigners()) as unknown as Signer[] as [Signer, Signer, Signer, Signer, Signer, Signer]
   return {

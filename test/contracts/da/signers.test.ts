@@ -4,7 +4,7 @@ import { ROLES } from '../../../deploy/access.ts'
 import { deriveBlsKey, provePossession } from '../../../protocol/da/bls.ts'
 import { possessionDigest } from '../../../protocol/da/certificate.ts'
 import { AccessManager__factory, DataAvailability__factory } from '../../../typechain-types/index.ts'
-import { bond, type Da, deployDa, registerMany, registration, STAKE, testSigner, URL } from './deploy.ts'
+import { bond, type Da, deployDa, erc7201, registerMany, registration, STAKE, testSigner, URL } from './deploy.ts'
 
 const { ethers, networkHelpers } = await network.create()
 const P = 21888242871839275222246405745257275088696311157297823662689037894645226208583n
@@ -242,9 +242,3 @@ describe('Data availability: governance', () => {
 })
 
 const point = ({ x, y }: { x: bigint; y: bigint }) => [x, y]
-
-/** The slot of a namespace (ERC-7201). */
-function erc7201(name: string): string {
-  const { toBeHex, keccak256, id } = ethers
-  return toBeHex(BigInt(keccak256(toBeHex(BigInt(id(name)) - 1n, 32))) & ~0xffn, 32)
-}
