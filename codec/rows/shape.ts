@@ -19,10 +19,10 @@ const MAX_ROW_BYTES = 65_536
 /** All `t` rows are in memory at once. */
 const MAX_CODE_BYTES = 256 * 1024 * 1024
 
-const isPowerOfTwo = (value: number): boolean => Number.isSafeInteger(value) && value > 0 && Number.isInteger(Math.log2(value))
+const isPowerOfTwo = (value: number): boolean => Number.isSafeInteger(value) && Number.isInteger(Math.log2(value))
 
 function checkRows({ rowSize, t }: RowShape): void {
-  if (!Number.isSafeInteger(rowSize) || rowSize < GROUP_BYTES || rowSize > MAX_ROW_BYTES || rowSize % GROUP_BYTES !== 0)
+  if (rowSize < GROUP_BYTES || rowSize > MAX_ROW_BYTES || rowSize % GROUP_BYTES !== 0)
     throw new RangeError(`rowSize must be a multiple of ${GROUP_BYTES} up to ${MAX_ROW_BYTES} bytes, got ${rowSize}.`)
   if (t * rowSize > MAX_CODE_BYTES) throw new RangeError(`${t} rows of ${rowSize} bytes are more than ${MAX_CODE_BYTES} bytes.`)
 }

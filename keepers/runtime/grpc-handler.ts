@@ -31,6 +31,8 @@ export type GrpcHandler = (request: any, call: GrpcCall) => Promise<unknown> | A
 export interface GrpcService {
   definition: ServiceDefinition
   handlers: Readonly<Record<string, GrpcHandler>>
+  /** Most bytes of a request of some methods, where that is less than a message may have. A list of nothings takes two bytes each, and hundreds once it is read. */
+  maxRequestBytes?: Readonly<Record<string, number>>
 }
 
 type Readable = ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>

@@ -55,7 +55,7 @@ export function createGrpc(options: GrpcOptions): Grpc {
     interceptors: [guardedBy({ metrics, paths: pathsOf(services), maxCalls, patienceMs })],
   })
   const names = services.map(({ definition }) => nameOf(definition))
-  for (const { definition, handlers } of services) server.addService(counted(definition, metrics), implementation(definition, handlers, log, closing.signal))
+  for (const service of services) server.addService(counted(service, metrics), implementation(service.definition, service.handlers, log, closing.signal))
   const health = healthOf(names, ready, closing.signal)
   health.addTo(server)
   reflectionOf(services, names).addToServer(server)
@@ -102,17 +102,19 @@ const nameOf = (definition: ServiceDefinition): string => Object.values(definiti
 const pathsOf = (services: readonly GrpcService[]): ReadonlySet<string> =>
   new Set(services.flatMap(({ definition }) => Object.values(definition).map(({ path }) => path)))
 
-/** The same definition, but it counts the bytes of messages. */
-function counted(definition: ServiceDefinition, metrics: Registry): ServiceDefinition {
+/** The definition of a service, but it counts the bytes of messages, and reads no request that is too large. */
+function counted({ definition, maxRequestBytes = {} }: GrpcService, metrics: Registry): ServiceDefinition {
   const received = counter(metrics, { name: 'grpc_received_bytes_total', help: 'Bytes of messages received', labelNames: ['method'] })
   const sent = counter(metrics, { name: 'grpc_sent_bytes_total', help: 'Bytes of messages sent', labelNames: ['method'] })
   return Object.fromEntries(
     Object.entries(definition).map(([name, method]) => {
       const label = { method: method.path }
+      const most = maxRequestBytes[name]
       const counting: typeof method = {
         ...method,
         requestDeserialize(bytes) {
           received.inc(label, bytes.length)
+          if (most !== undefined && bytes.length > most) throw new Error(`the request has ${bytes.length} bytes: expected at most ${most}`)
           return method.requestDeserialize(bytes)
         },
         responseSerialize(message) {

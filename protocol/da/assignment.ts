@@ -92,7 +92,7 @@ function roundFunction(key: Uint8Array, round: number, size: number): Uint8Array
   const values = new Uint8Array(size)
   for (let from = 0; from < size; from += 32) {
     const hash = threadKernel().keccak256(Uint8Array.of(...key, round, from / 32))
-    values.set(hash.subarray(0, Math.min(32, size - from)), from)
+    values.set(hash.subarray(0, size - from), from)
   }
   return values.map((value) => value & (size - 1))
 }

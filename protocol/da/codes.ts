@@ -49,7 +49,7 @@ export function codeOf(log2K: number): Code {
 }
 
 /** Bytes of a row of a blob of `length` bytes in a code: the fewest that hold it. */
-export const rowSizeOf = (length: number, { k }: Pick<Code, 'k'>): number => ROW_SIZE_UNIT * Math.max(1, Math.ceil(length / (ROW_SIZE_UNIT * k)))
+export const rowSizeOf = (length: number, { k }: Pick<Code, 'k'>): number => ROW_SIZE_UNIT * Math.ceil(length / (ROW_SIZE_UNIT * k))
 
 /**
  * The shape of a blob of `length` bytes: in the smallest code that holds it and whose bit is set in `codes`, what its epoch allows.

@@ -20,6 +20,14 @@ export interface GrpcOptions {
 
 type Method = MethodDefinition<any, any>
 
+export interface CallLimits {
+  /** Milliseconds until the call fails with TIMEOUT. */
+  timeout?: number
+  signal?: AbortSignal | undefined
+  /** Bytes of a message of the answer, where that is less than the channel receives. A list of nothings takes two bytes each, and hundreds once it is read. */
+  maxReply?: number
+}
+
 /** A channel to one server whose calls are promises and async iterables, end in time, can be aborted, and fail with PerigeeError. */
 export class GrpcClient {
   readonly url: string
@@ -44,27 +52,29 @@ export class GrpcClient {
     })
   }
 
-  unary<Reply>(method: Method, request: object, { timeout = TIMEOUT, signal }: { timeout?: number; signal?: AbortSignal | undefined } = {}): Promise<Reply> {
+  unary<Reply>(method: Method, request: object, { timeout = TIMEOUT, signal, maxReply }: CallLimits = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       const cancel = (): void => call.cancel()
-      const call = this.#client.makeUnaryRequest(...this.#call<Reply>(method), request, new Metadata(), { deadline: Date.now() + timeout }, (error, reply) => {
-        signal?.removeEventListener('abort', cancel)
-        if (error) reject(this.failure(error, signal))
-        else resolve(reply as Reply)
-      })
+      const call = this.#client.makeUnaryRequest(
+        ...this.#call<Reply>(method, maxReply),
+        request,
+        new Metadata(),
+        { deadline: Date.now() + timeout },
+        (error, reply) => {
+          signal?.removeEventListener('abort', cancel)
+          if (error) reject(this.failure(error, signal))
+          else resolve(reply as Reply)
+        },
+      )
       signal?.addEventListener('abort', cancel, { once: true })
     })
   }
 
   /** Messages of a stream as they come. Leaving the loop early cancels the call. */
-  async *stream<Reply>(
-    method: Method,
-    request: object,
-    { timeout = TIMEOUT, signal }: { timeout?: number; signal?: AbortSignal | undefined } = {},
-  ): AsyncGenerator<Reply> {
+  async *stream<Reply>(method: Method, request: object, { timeout = TIMEOUT, signal, maxReply }: CallLimits = {}): AsyncGenerator<Reply> {
     signal?.throwIfAborted()
-    const call = this.#client.makeServerStreamRequest(...this.#call<Reply>(method), request, new Metadata(), { deadline: Date.now() + timeout })
+    const call = this.#client.makeServerStreamRequest(...this.#call<Reply>(method, maxReply), request, new Metadata(), { deadline: Date.now() + timeout })
     const cancel = (): void => call.cancel()
     signal?.addEventListener('abort', cancel, { once: true })
     // One that is cancelled says so once more when nobody reads it any longer.
@@ -95,8 +105,12 @@ export class GrpcClient {
     this.#client.close()
   }
 
-  #call<Reply>({ path, requestSerialize, responseDeserialize }: Method): [string, serialize<any>, deserialize<Reply>] {
-    return [path, requestSerialize, responseDeserialize]
+  #call<Reply>({ path, requestSerialize, responseDeserialize }: Method, maxReply = Number.POSITIVE_INFINITY): [string, serialize<any>, deserialize<Reply>] {
+    const read = (bytes: Buffer): Reply => {
+      if (bytes.length > maxReply) throw new Error(`${bytes.length} bytes, where at most ${maxReply} can be`)
+      return responseDeserialize(bytes)
+    }
+    return [path, requestSerialize, read]
   }
 }
 

@@ -157,7 +157,7 @@ function checkDescription(blobId: string, description: BlobDescription): Describ
   if (blobIdOf(blob) !== blobId) throw lie(`it describes another blob, ${blobIdOf(blob)}`)
   const { rlc } = description
   if (rlc.length !== 16 * 2 ** blob.log2K || hexlify(rlcRootOf(rlc)) !== blob.rlcRoot) throw lie('its linear combinations are not those that the id commits to')
-  // The newest first: for those before, rows need not be held any more.
+  // Signers name those with a certificate first. Of these the newest first: for those before, rows need not be held any more.
   const inclusions = description.inclusions
     .slice(0, MAX_INCLUSIONS)
     .map((wire) => formed(() => inclusionFromWire(wire)))

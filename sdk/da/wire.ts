@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { loadPackageDefinition, type ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { GrpcClient, type GrpcOptions } from './grpc-client.ts'
+import { type CallLimits, GrpcClient, type GrpcOptions } from './grpc-client.ts'
 import { StoreStream } from './store-stream.ts'
 import type { Anywhere } from './strangers.ts'
 import type {
@@ -41,6 +41,16 @@ export const MAX_PORTION_BYTES = 4 * 1024 * 1024
 /** Rows with their paths and indices, or a blob's description. */
 const MAX_SIGNER_REPLY = 2 * MAX_PORTION_BYTES
 
+/** The combinations of the largest code, and hundreds of batches. */
+const MAX_DESCRIPTION = 512 * 1024
+/** A chunk, its path and what is around them. */
+const MAX_CHUNK_REPLY = 2048
+/** The ids of the largest batch. */
+const MAX_BATCH = 256 * 1024
+
+/** Most bytes of the requests to signers that have lists: what is not read cannot be made of two bytes for each entry of a list. */
+export const SIGNER_REQUEST_BYTES = { Sign: 256 * 1024, GetRows: 256 * 1024, GetChunks: 256 * 1024 }
+
 /** The definitions that reflection tells to those who ask a server. */
 export const wirePackage = loadSync(['disperser.proto', 'retriever.proto', 'signer.proto', 'dispersal.proto'], {
   includeDirs: [join(import.meta.dirname, 'wire')],
@@ -57,11 +67,7 @@ export const RetrieverService = retriever.Retriever.service as ServiceDefinition
 export const SignerService = perigee.da.v1.Signer.service as ServiceDefinition
 export const DispersalService = perigee.da.v1.Dispersal.service as ServiceDefinition
 
-export interface CallOptions {
-  /** Milliseconds until the call fails with TIMEOUT. */
-  timeout?: number
-  signal?: AbortSignal | undefined
-}
+export type CallOptions = Pick<CallLimits, 'timeout' | 'signal'>
 
 /** A signer. Every call throws PerigeeError: NOT_FOUND, NETWORK, TIMEOUT, USAGE for what it calls malformed, or REMOTE. */
 export interface SignerClient {
@@ -89,11 +95,11 @@ export function connectSigner(url: string, { anywhere }: Pick<GrpcOptions, 'anyw
     url,
     store: (options) => new StoreStream(client, Store!, options),
     sign: (request, options) => client.unary(Sign!, request, options),
-    getBlob: (request, options) => client.unary(GetBlob!, request, options),
+    getBlob: (request, options) => client.unary(GetBlob!, request, { ...options, maxReply: MAX_DESCRIPTION }),
     getRows: (request, options) => client.stream(GetRows!, request, options),
-    getChunks: (request, options) => client.unary(GetChunks!, request, options),
-    listBlobs: (request, options) => client.stream(ListBlobs!, request, options),
-    getBatch: (request, options) => client.unary(GetBatch!, request, options),
+    getChunks: (request, options) => client.unary(GetChunks!, request, { ...options, maxReply: request.positions.length * MAX_CHUNK_REPLY }),
+    listBlobs: (request, options) => client.stream(ListBlobs!, request, { ...options, maxReply: MAX_DESCRIPTION }),
+    getBatch: (request, options) => client.unary(GetBatch!, request, { ...options, maxReply: MAX_BATCH }),
     getStatus: (options) => client.unary(GetStatus!, {}, options),
     close: () => client.close(),
   }

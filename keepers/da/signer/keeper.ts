@@ -4,7 +4,7 @@ import { createRowCodec } from '../../../codec/rows/index.ts'
 import { domainSeparator } from '../../../protocol/compute/receipt.ts'
 import { deriveBlsKey } from '../../../protocol/da/bls.ts'
 import { paymentDomain } from '../../../protocol/da/payment.ts'
-import { MAX_MESSAGE_BYTES, SignerService } from '../../../sdk/da/wire.ts'
+import { MAX_MESSAGE_BYTES, SIGNER_REQUEST_BYTES, SignerService } from '../../../sdk/da/wire.ts'
 import {
   IAvailabilityChallenges__factory,
   IBlobPayments__factory,
@@ -113,7 +113,7 @@ export const daSigner = defineKeeper({
       host: config.host,
       port: config.port,
       ready,
-      services: [{ definition: SignerService, handlers }],
+      services: [{ definition: SignerService, handlers, maxRequestBytes: SIGNER_REQUEST_BYTES }],
       maxMessageBytes: MAX_MESSAGE_BYTES,
     })
     const http = runtime.http({ host: config.host, port: config.httpPort, ready })

@@ -66,8 +66,8 @@ for (const flavour of flavours) {
       })
     }
 
-    // 1, 2, 3 (filled up to 4) and 4 chunks, the last of them short.
-    for (const shape of [shapeOf(8, 512), shapeOf(4, 704), shapeOf(4, 1344), shapeOf(4, 1600)]) {
+    // 1, 2, 3 (filled up to 4), 4 and 6 (filled up to 8) chunks, the last of them short.
+    for (const shape of [shapeOf(8, 512), shapeOf(4, 704), shapeOf(4, 1344), shapeOf(4, 1600), shapeOf(4, 2752)]) {
       it(`commits to ${name(shape)} as defined, by chunks and by whole rows`, async () => {
         for (const [contender, chunk] of [
           [codec, 512],
@@ -94,13 +94,39 @@ for (const flavour of flavours) {
         expect(path).to.have.length(2 + 4)
         expect(climb(chunkLeaf(rows.row(row), 512, chunk), row * 4 + chunk, path), `chunk ${chunk} of row ${row}`).to.deep.equal(rows.rowRoot)
       }
-      expect(() => rows.chunkPath(0, 3)).to.throw(RangeError, 'There is no chunk 3 among 3')
+      for (const chunk of [3, -1, 0.5, Number.NaN]) expect(() => rows.chunkPath(0, chunk)).to.throw(RangeError, `There is no chunk ${chunk} among 3`)
+      for (const row of [0.5, Number.NaN, 2 ** 32]) {
+        expect(() => rows.row(row)).to.throw(RangeError, `There is no row ${row} among 16`)
+        expect(() => rows.chunkPath(row, 0)).to.throw(RangeError, `There is no row ${row} among 16`)
+      }
       expect(() => rows.row(16)).to.throw(RangeError, 'There is no row 16 among 16')
       expect(() => rows.row(-1)).to.throw(RangeError, 'There is no row -1')
       expect(() => rows.paths(Uint32Array.of(0, 16))).to.throw(RangeError, 'There is no row 16')
       rows.release()
       expect(() => rows.row(0)).to.throw('released')
       expect(() => rows.chunkPath(0, 0)).to.throw('released')
+    })
+
+    it('opens chunks of rows of six, which are filled up to eight', async () => {
+      const rows = await codec.encode(noise(4 * 2752), shapeOf(4, 2752))
+      for (const chunk of [0, 3, 5]) {
+        const path = split(rows.chunkPath(9, chunk), 32)
+        expect(path).to.have.length(3 + 4)
+        expect(climb(chunkLeaf(rows.row(9), 512, chunk), 9 * 8 + chunk, path), `chunk ${chunk}`).to.deep.equal(rows.rowRoot)
+      }
+      rows.release()
+    })
+
+    it('gives copies: what comes later in the same memory changes nothing', async () => {
+      const shape = shapeOf(8, 128)
+      const rows = await codec.encode(noise(8 * 128), shape)
+      const taken = { rowRoot: rows.rowRoot, rlcRoot: rows.rlcRoot, rlc: rows.rlc, row: rows.row(9) }
+      const before = structuredClone(taken)
+      rows.release()
+      const later = await codec.encode(noise(8 * 128, 9), shape)
+      expect(later.rowRoot).to.not.deep.equal(before.rowRoot)
+      later.release()
+      expect(taken).to.deep.equal(before)
     })
 
     it('is linear', async () => {
@@ -130,7 +156,9 @@ for (const flavour of flavours) {
         expect(error, JSON.stringify(shape)).to.be.instanceOf(RangeError)
         expect(error.message).to.contain(message)
       }
-      for (const k of [0, 2, 3, 96, 4.5, -4, Number.NaN, 32_768]) await refused({ k, t: 4 * k, rowSize: 64 }, 'k must be a power of two from 4 to 16384')
+      // The logarithm of the last but one is rounded to 2.
+      for (const k of [0, 2, 3, 96, 4.5, -4, Number.NaN, 4 + 2 ** -50, 32_768])
+        await refused({ k, t: 4 * k, rowSize: 64 }, 'k must be a power of two from 4 to 16384')
       for (const t of [8, 32, 15, Number.NaN]) await refused({ k: 4, t, rowSize: 64 }, 't must be 4k = 16')
       for (const rowSize of [0, 32, 100, -64, 65_600, Number.NaN]) await refused({ k: 4, t: 16, rowSize }, 'rowSize must be a multiple of 64')
       await refused({ k: 16_384, t: 65_536, rowSize: 8192 }, 'are more than')
@@ -139,7 +167,14 @@ for (const flavour of flavours) {
         const error = await foreign.encode(new Uint8Array(1), { k: 4, t, rowSize: 64 }).catch((reason) => reason)
         expect(error.message).to.contain('t must be a power of two from 2k')
       }
-      expect((await foreign.encode(new Uint8Array(1), { k: 3, t: 8, rowSize: 64 }).catch((reason) => reason)).message).to.contain('k must be a power of two')
+      for (const k of [2, 3, 6]) {
+        const error = await foreign.encode(new Uint8Array(1), { k, t: 16, rowSize: 64 }).catch((reason) => reason)
+        expect(error.message).to.contain('k must be a power of two')
+      }
+      expect((await foreign.encode(new Uint8Array(1), { k: 4, t: 16, rowSize: 100 }).catch((reason) => reason)).message).to.contain('rowSize must be')
+      const largest = await foreign.encode(new Uint8Array(1), { k: 4096, t: 16_384, rowSize: 64 })
+      expect(largest.shape.t).to.equal(16_384)
+      largest.release()
     })
   })
 }

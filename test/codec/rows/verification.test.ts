@@ -58,6 +58,12 @@ for (const flavour of flavours) {
       }
     })
 
+    it('gives a copy: what is verified later changes nothing', async () => {
+      const first = await codec.verify(of, indices, rows, paths)
+      await codec.verify(of, indices, flipped(rows, 0), paths)
+      expect(first).to.deep.equal(new Uint8Array(indices.length).fill(1))
+    })
+
     it('rejects a row at another index', async () => {
       for (const bit of [0, 1, 2, 3, 4, 5]) {
         const moved = indices.map((index, i) => (i === 2 ? index ^ (1 << bit) : index))

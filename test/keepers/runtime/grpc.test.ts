@@ -176,6 +176,14 @@ describe('the gRPC server of a keeper', () => {
     expect(await codeOf(unary(client, 'One', { text: 'a', filling: new Uint8Array(900) }))).to.deep.equal(['OK', ''])
   })
 
+  it('reads no request that is larger than those of its method can be', async () => {
+    await serve({ services: [{ definition, handlers, maxRequestBytes: { One: 100 } }] })
+    expect(await codeOf(unary(client, 'One', { text: 'x'.repeat(90) }))).to.deep.equal(['OK', ''])
+    const [code, details] = await codeOf(unary(client, 'One', { text: 'x'.repeat(100) }))
+    expect([code, details]).to.deep.equal(['INTERNAL', 'Error deserializing request'])
+    expect(await collect(client.Split({ text: 'x'.repeat(200) }))).to.have.length(200)
+  })
+
   it('refuses calls beyond its limit, but still says how it is', async () => {
     await serve({ maxCalls: 1 })
     const first = unary(client, 'One', { text: 'wait' })

@@ -46,6 +46,9 @@ describe('batch trees', () => {
     const tree = batchTree(ids(4))
     expect(verifyInclusion(tree.root, tree.proof(3)[1]!, 0, tree.proof(3).slice(0, 1)), 'an inner node').to.equal(false)
     const [blob, proof] = [ids(4)[0]!, tree.proof(0)]
+    // By its bits, −1 is the last index of any tree.
+    expect(verifyInclusion(tree.root, ids(4)[3]!, 3, tree.proof(3))).to.equal(true)
+    expect(verifyInclusion(tree.root, ids(4)[3]!, -1, tree.proof(3)), 'before the tree').to.equal(false)
     for (const index of [-1, 0.5, Number.NaN, 2 ** 53]) expect(verifyInclusion(tree.root, blob, index, proof)).to.equal(false)
     expect(verifyInclusion('0x12', blob, 0, proof)).to.equal(false)
     expect(verifyInclusion(tree.root, blob.slice(2), 0, proof)).to.equal(false)

@@ -1,9 +1,9 @@
 import { expect } from 'chai'
 import { hexlify, id } from 'ethers'
 import fc from 'fast-check'
-import { type Blob, blobIdOf, blobOf, checkBlob, checkPadding, decodeHeader, encodeHeader } from '../../../protocol/da/blob.ts'
+import { type Blob, blobIdOf, blobOf, checkBlob, checkPadding, decodeHeader, encodeHeader, shapeOf } from '../../../protocol/da/blob.ts'
 import { MAX_BLOB_BYTES, shapeFor } from '../../../protocol/da/codes.ts'
-import { DaFormatError } from '../../../protocol/da/format-error.ts'
+import { checkHash, DaFormatError } from '../../../protocol/da/format-error.ts'
 import { blobs } from './blobs.ts'
 
 const blob = blobOf(shapeFor(100_000, 31), 100_000, id('rows'), id('rlc'))
@@ -35,6 +35,18 @@ describe('blobs', () => {
     }
   }
 
+  it('have the shape that they were made in', () => {
+    for (const [length, codes] of [
+      [1, 31],
+      [100_000, 31],
+      [MAX_BLOB_BYTES, 16],
+    ] as const) {
+      const shape = shapeFor(length, codes)
+      expect(shapeOf(blobOf(shape, length, blob.rowRoot, blob.rlcRoot))).to.deep.equal(shape)
+    }
+    expect(() => blobOf(shapeFor(100_000, 31), 200_000, blob.rowRoot, blob.rlcRoot)).to.throw(DaFormatError, 'the row size is 448: expected 832')
+  })
+
   it('of another version, scheme, code, row size, length or with broken roots are refused', () => {
     const header = encodeHeader(blob)
     header[0] = 2
@@ -56,6 +68,11 @@ describe('blobs', () => {
       expect(() => checkBlob({ ...blob, ...change }), message).to.throw(DaFormatError, message)
       expect(() => blobIdOf({ ...blob, ...change }), message).to.throw(DaFormatError, message)
     }
+  })
+
+  it('have roots that are hex and nothing like it, in lower case where they are compared', () => {
+    expect(() => checkHash([blob.rowRoot] as never, 'the root')).to.throw(DaFormatError, 'expected 32 bytes in hex')
+    expect(checkHash(`0x${'AB'.repeat(32)}`, 'the root')).to.equal(`0x${'ab'.repeat(32)}`)
   })
 
   it('are what their rows begin with, and zeros follow', () => {

@@ -128,11 +128,14 @@ describe('BLS signatures', () => {
       { x: 1n, y: 3n },
       { x: signature.x + P, y: signature.y },
       { x: signature.x - P, y: signature.y },
+      { x: signature.x, y: signature.y + P },
     ])
       expect(verifySignature(digest, bad, alice.keyG2), `${bad.x}`).to.equal(false)
     expect(verifySignature(digest, signature, outside)).to.equal(false)
     expect(verifySignature(digest, signature, { x: [0n, 0n], y: [0n, 0n] })).to.equal(false)
     expect(() => verifySignature('digest', signature, alice.keyG2)).to.not.throw()
+    // What is no point at all is a mistake of ours, not of whoever signed.
+    expect(() => verifySignature(digest, undefined as never, alice.keyG2)).to.throw(TypeError)
   })
 })
 
@@ -154,7 +157,9 @@ describe('points in bytes', () => {
     expect(() => decodeG1(encodeG1({ x: 1n + P, y: 2n }))).to.throw(DaFormatError, 'coordinates below p')
     const { x, y } = alice.keyG2
     expect(() => decodeG2(encodeG2({ x, y: [y[1], y[0]] }))).to.throw(DaFormatError, 'no point of the twist')
+    expect(() => decodeG1(encodeG1({ x: 1n, y: 2n + P }))).to.throw(DaFormatError, 'coordinates below p')
     expect(() => decodeG2(encodeG2({ x: [x[0] + P, x[1]], y }))).to.throw(DaFormatError, 'coordinates below p')
+    expect(() => decodeG2(encodeG2({ x, y: [y[0], y[1] + P] }))).to.throw(DaFormatError, 'coordinates below p')
     expect(() => decodeG2(encodeG2(pointOfWrongOrder()))).to.throw(DaFormatError, 'no point of G2')
     expect(() => addG1([alice.key, { x: alice.key.x, y: P - alice.key.y }])).to.throw(DaFormatError, 'infinity')
     expect(() => addG2([alice.keyG2, { x, y: [P - y[0], P - y[1]] }])).to.throw(DaFormatError, 'infinity')

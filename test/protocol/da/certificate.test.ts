@@ -69,6 +69,9 @@ describe('certificates', () => {
     expect(isSignedBy(signer, digest, signature)).to.equal(true)
     expect(isSignedBy(signer.toLowerCase(), digest, signature)).to.equal(true)
     expect(isSignedBy(account, digest, signature)).to.equal(false)
+    const both = Array.from({ length: 8 }, (_, epoch) => certificateDigest(domain, epoch, id('batch'))).map((of) => ({ of, signature: signDigest(key, of) }))
+    expect(new Set(both.map(({ signature }) => signature[64]))).to.deep.equal(new Set([27, 28]))
+    for (const { of, signature } of both) expect(isSignedBy(signer, of, signature)).to.equal(true)
     expect(isSignedBy(signer, id('other'), signature)).to.equal(false)
     const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
     const otherS = getBytes(`0x${(order - BigInt(hexlify(signature.subarray(32, 64)))).toString(16).padStart(64, '0')}`)

@@ -69,6 +69,7 @@ describe('paths of chunks', () => {
     for (const [row, at] of [
       [8, 2],
       [5, 3],
+      [5 + 2 ** LOG2_T, 2],
       [5 + 2 ** 32, 2],
       [-3, 2],
       [5, -1],
@@ -81,6 +82,17 @@ describe('paths of chunks', () => {
       }),
       { seed: 2 },
     )
+  })
+
+  it('are not believed of chunks that a row cannot have, even if it was committed to like that', () => {
+    // Rows of 64 bytes whose leaves are over more and fewer bytes.
+    for (const length of [0, 63, 65, 512]) {
+      const chunks = Array.from({ length: 2 ** LOG2_T }, (_, row) => new Uint8Array(length).fill(row))
+      const levels = levelsOf(chunks.map((chunk) => sha256(Uint8Array.of(0), chunk)))
+      const path = Buffer.concat(levels.slice(0, -1).map((level, height) => level[(3 >> height) ^ 1]!))
+      const of = { rowSize: 64, log2T: LOG2_T, rowRoot: hexlify(levels.at(-1)![0]!) }
+      expect(verifyChunk(of, 3, 0, chunks[3]!, path), `${length} bytes`).to.equal(false)
+    }
   })
 
   it('know how long each chunk is', () => {

@@ -3,12 +3,22 @@ import { createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { status } from '@grpc/grpc-js'
 import { getBytes } from 'ethers'
+import fc from 'fast-check'
 import { Registry } from 'prom-client'
 import { createGrpc, type Grpc } from '../../../keepers/runtime/grpc.ts'
 import { GrpcError } from '../../../keepers/runtime/grpc-error.ts'
 import type { GrpcHandler } from '../../../keepers/runtime/grpc-handler.ts'
 import { blobFromWire, blobToWire, inclusionFromWire, inclusionToWire, paymentFromWire, paymentToWire } from '../../../sdk/da/messages.ts'
-import { connectSigner, MAX_MESSAGE_BYTES, type Rows, type SignerClient, SignerService, type StoreRequest } from '../../../sdk/da/wire.ts'
+import {
+  type BlobDescription,
+  type Chunks,
+  connectSigner,
+  MAX_MESSAGE_BYTES,
+  type Rows,
+  type SignerClient,
+  SignerService,
+  type StoreRequest,
+} from '../../../sdk/da/wire.ts'
 import { rememberingLog } from '../../keepers/runtime/quiet.ts'
 
 const ID = new Uint8Array(32).fill(1)
@@ -158,6 +168,90 @@ describe('Wire of data availability', function () {
       yield { indices: [1], rows: new Uint8Array(9 * 2 ** 20), paths: ID } satisfies Rows
     }
     await assert.rejects(signer.getRows({ blobId: ID, rows: [] }).next(), { code: 'REMOTE' })
+  })
+
+  it('an answer longer than it can be is not read, whatever lists of nothings it has', async () => {
+    const nothing = { epoch: 0, batchRoot: new Uint8Array(), index: 0, proof: new Uint8Array() }
+    const description = (count: number): BlobDescription => ({
+      blobId: ID,
+      blob: null,
+      rlc: new Uint8Array(),
+      inclusions: Array(count).fill(nothing),
+      cursor: 0,
+    })
+    const chunks = (count: number): Chunks => ({ chunks: Array(count).fill({ data: new Uint8Array(), path: new Uint8Array() }) })
+    const refused = { code: 'REMOTE', message: /bytes, where at most \d+ can be/ }
+    for (const [count, reads] of [
+      [52_000, true],
+      [53_000, false],
+    ] as const) {
+      handlers.GetBlob = async () => description(count)
+      handlers.ListBlobs = async function* () {
+        yield description(count)
+      }
+      const asked = [signer.getBlob({ blobId: ID }), signer.listBlobs({ cursor: 0 }).next()]
+      for (const answer of asked) await (reads ? answer : assert.rejects(answer, refused))
+    }
+    const positions = [
+      { row: 0, chunk: 0 },
+      { row: 1, chunk: 0 },
+    ]
+    handlers.GetChunks = async () => chunks(600)
+    assert.equal((await signer.getChunks({ blobId: ID, positions })).chunks.length, 600)
+    await assert.rejects(signer.getChunks({ blobId: ID, positions: positions.slice(1) }), refused)
+    handlers.GetBatch = async () => ({ blobIds: Array(131_073).fill(new Uint8Array()) })
+    await assert.rejects(signer.getBatch({ batchRoot: ID, epoch: 1 }), refused)
+  })
+
+  it('any bytes are a message or not, and what the message says is right or refused in words', () => {
+    const words = (act: () => unknown): void => {
+      try {
+        act()
+      } catch (error) {
+        assert.equal((error as Error).name, 'DaFormatError', String(error))
+      }
+    }
+    const readers: [keyof typeof SignerService, 'requestDeserialize' | 'responseDeserialize', (message: any) => void][] = [
+      [
+        'Store',
+        'requestDeserialize',
+        ({ blob, payment }) => [() => blobFromWire(blob), () => payment && paymentFromWire(payment, PAYMENT.promise.blobId)].forEach(words),
+      ],
+      ['GetBlob', 'responseDeserialize', ({ blob, inclusions }) => [() => blobFromWire(blob), () => inclusions.map(inclusionFromWire)].forEach(words)],
+    ]
+    const valid = {
+      Store: SignerService.Store!.requestSerialize({ epoch: 1, blob: blobToWire(BLOB), rlc: ID, rows: ID, paths: ID, payment: paymentToWire(PAYMENT) }),
+      GetBlob: SignerService.GetBlob!.responseSerialize({
+        blobId: ID,
+        blob: blobToWire(BLOB),
+        rlc: ID,
+        inclusions: [inclusionToWire({ epoch: 3, batchRoot: PAYMENT.promise.blobId, index: 1, proof: [PAYMENT.promise.blobId] })],
+        cursor: 1,
+      }),
+    }
+    for (const [name, side, check] of readers) {
+      const method = SignerService[name]!
+      const read = (bytes: Uint8Array): void => {
+        let message: unknown
+        try {
+          message = method[side](Buffer.from(bytes))
+        } catch {
+          return // no message: gRPC says so to whoever sent it
+        }
+        check(message)
+      }
+      const sound = valid[name as keyof typeof valid]
+      read(sound)
+      fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), read), { seed: 1, numRuns: 500 })
+      fc.assert(
+        fc.property(fc.array(fc.tuple(fc.nat(sound.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }), (changes) => {
+          const changed = Uint8Array.from(sound)
+          for (const [at, byte] of changes) changed[at] = byte
+          read(changed)
+        }),
+        { seed: 2, numRuns: 1000 },
+      )
+    }
   })
 
   it('only host:port is an address', () => {
