@@ -45,6 +45,16 @@ describe('Locating a blob', function () {
     await assert.rejects(locateBlob(da.reader, blobId), { code: 'NOT_FOUND', message: /has no certificate/ })
   })
 
+  it('waits for nobody once one has told where it is', async () => {
+    const { blobId } = await da.publish(Buffer.from(patternBytes('p1', 1005)))
+    const never = Promise.withResolvers<never>()
+    never.promise.catch(() => {})
+    for (const server of da.servers.slice(1)) server.faults = { describe: () => never.promise }
+    // Those who are silent would be faults if they had been given up.
+    assert.deepEqual((await locateBlob(da.reader, blobId)).faults, [])
+    never.reject(new Error('the test is over'))
+  })
+
   it('an abort ends it, whoever is asked then', async () => {
     const { blobId } = await da.publish(Buffer.from(patternBytes('p1', 1002)))
     const controller = new AbortController()

@@ -37,7 +37,7 @@ export interface Published {
 
 /** How a signer differs from an honest one; each takes what the honest one would answer. */
 export interface Faults {
-  describe?: (description: BlobDescription) => BlobDescription
+  describe?: (description: BlobDescription) => BlobDescription | Promise<BlobDescription>
   rows?: (portion: Rows, request: GetRowsRequest) => Rows | Promise<Rows>
   chunks?: (chunks: Chunks) => Chunks
 }

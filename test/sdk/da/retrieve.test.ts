@@ -157,6 +157,8 @@ describe('Retrieving a blob', function () {
     'no header': (description) => ({ ...description, blob: null }),
     'other combinations': (description) => ({ ...description, rlc: changed(description.rlc) }),
     'too few combinations': (description) => ({ ...description, rlc: description.rlc.subarray(16) }),
+    'no combinations': (description) => ({ ...description, rlc: new Uint8Array() }),
+    'combinations that end in the middle of one': (description) => ({ ...description, rlc: description.rlc.subarray(0, 40) }),
     'a batch without the blob': (description) => ({ ...description, inclusions: description.inclusions.map((at) => ({ ...at, index: 0 })) }),
   } satisfies Record<string, RowServer['faults']['describe']>)) {
     it(`does not believe a signer that gives ${lie}`, async () => {
@@ -171,8 +173,13 @@ describe('Retrieving a blob', function () {
   it('of several certificates the newest counts', async () => {
     const [old, newer] = [await da.publish(data(30_000), { epoch: 1 }), await da.publish(data(30_000), { epoch: 2 })]
     assert.equal(old.blobId, newer.blobId)
-    everyone({ describe: (description) => ({ ...description, inclusions: [newer.inclusion, old.inclusion] }) })
-    assert.equal((await retrieved(old)).certificate.epoch, 2)
+    for (const inclusions of [
+      [newer.inclusion, old.inclusion],
+      [old.inclusion, newer.inclusion],
+    ]) {
+      everyone({ describe: (description) => ({ ...description, inclusions }) })
+      assert.equal((await retrieved(old)).certificate.epoch, 2)
+    }
   })
 
   it('a blob without certificate is not there yet', async () => {
