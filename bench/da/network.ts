@@ -20,8 +20,13 @@ const MIB = 1024 * 1024
 const LATENCY_BLOBS = 21
 /** How often a client looks: one that measures a latency, and one that has time. */
 const POLL_MS = { latency: 10, load: 100 }
-/** Blobs of the sustained load, how many are under way together, and how long it lasts. */
-const LOAD = { bytes: 16 * MIB, together: 4, seconds: 30 }
+/** Sustained loads: size of the blobs in MiB, how many are under way together, and how long it lasts. */
+const LOADS = [
+  { id: '', mib: 16, together: 4, seconds: 30 },
+  { id: '.4mib', mib: 4, together: 12, seconds: 20 },
+  { id: '.1mib', mib: 1, together: 32, seconds: 20 },
+] as const
+type Load = (typeof LOADS)[number]
 const THROUGHPUT_MB = 15
 
 /** `npm start --only da` as users run it: a chain process and a process of all keepers; the clients are in this one. */
@@ -59,7 +64,9 @@ export async function processRows(progress: (what: string) => void): Promise<Row
   const processes = await startProcesses(folder)
   const disperser = connectDisperser(processes.disperser)
   try {
-    return [await throughput(disperser, progress)]
+    const rows: Row[] = []
+    for (const load of LOADS) rows.push(await throughput(disperser, load, progress))
+    return rows
   } finally {
     disperser.close()
     await processes.stop()
@@ -95,25 +102,25 @@ async function latency(disperser: DisperserClient, progress: (what: string) => v
   return { id: 'da.network.put', what: 'put to certified, 1 MiB, p50', value: median(times) * 1000, unit: 'ms', better: 'less' }
 }
 
-async function throughput(disperser: DisperserClient, progress: (what: string) => void): Promise<Row> {
-  progress(`blobs of 16 MiB, ${LOAD.together} at a time, for ${LOAD.seconds} s`)
-  const queue = new PQueue({ concurrency: LOAD.together })
+async function throughput(disperser: DisperserClient, { id, mib, together, seconds }: Load, progress: (what: string) => void): Promise<Row> {
+  progress(`blobs of ${mib} MiB, ${together} at a time, for ${seconds} s`)
+  const queue = new PQueue({ concurrency: together })
   const start = performance.now()
   let certified = 0
   let last = start
   const next = async (): Promise<void> => {
-    if (performance.now() - start > LOAD.seconds * 1000) return
-    await put(disperser, randomFillSync(new Uint8Array(LOAD.bytes)), POLL_MS.load)
+    if (performance.now() - start > seconds * 1000) return
+    await put(disperser, randomFillSync(new Uint8Array(mib * MIB)), POLL_MS.load)
     certified++
     last = performance.now()
     void queue.add(next)
   }
-  for (let i = 0; i < LOAD.together; i++) void queue.add(next)
+  for (let i = 0; i < together; i++) void queue.add(next)
   await queue.onIdle()
   return {
-    id: 'da.network.throughput',
-    what: 'sustained put to certified, 4 signers on 2 cores, 16 MiB each',
-    value: (certified * LOAD.bytes) / 1e6 / ((last - start) / 1000),
+    id: `da.network.throughput${id}`,
+    what: `sustained put to certified, 4 signers on 2 cores, ${mib} MiB each`,
+    value: (certified * mib * MIB) / 1e6 / ((last - start) / 1000),
     unit: 'MB/s',
     better: 'more',
     target: THROUGHPUT_MB,
