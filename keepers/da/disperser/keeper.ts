@@ -6,6 +6,7 @@ import { openDaReader } from '../../../sdk/da/reader.ts'
 import { signersAnywhere } from '../../../sdk/da/strangers.ts'
 import { reasonOf } from '../../../sdk/errors.ts'
 import { IAvailabilityChallenges__factory, IBlobPayments__factory } from '../../../typechain-types/index.ts'
+import { countBuffersAsHeap } from '../../runtime/buffer-memory.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
@@ -46,6 +47,7 @@ export const disperser = defineKeeper({
   name: 'da/disperser',
   schema,
   async create(config, runtime) {
+    countBuffersAsHeap()
     const { log, metrics: registry } = runtime
     const stopping = new AbortController()
     const signal = AbortSignal.any([stopping.signal, runtime.signal])

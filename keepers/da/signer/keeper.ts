@@ -13,6 +13,7 @@ import {
   IDASigners__factory,
   IRandomness__factory,
 } from '../../../typechain-types/index.ts'
+import { countBuffersAsHeap } from '../../runtime/buffer-memory.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
 import { defineKeeper } from '../../runtime/keeper.ts'
@@ -39,6 +40,7 @@ export const daSigner = defineKeeper({
   name: 'da/signer',
   schema,
   async create(config, runtime) {
+    countBuffersAsHeap()
     const { log, metrics, signal } = runtime
     if (config.publicUrl === undefined && ['0.0.0.0', '::'].includes(config.host))
       throw new ConfigError([`host is ${config.host}, which is no address to register: set --public-url to where others reach this signer`])
