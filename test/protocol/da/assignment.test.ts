@@ -125,6 +125,12 @@ describe('assignment of rows', () => {
     expect(new Set([rows(seed, blobId), rows(id('other'), blobId), rows(seed, id('other'))]).size).to.equal(3)
   })
 
+  it('gives a point on the border of two stakes to the second, and draws by a seed of 32 bytes alone', () => {
+    // Two points for each seat, and the border at one of them: whatever is drawn, each has its half.
+    for (let i = 0; i < 20; i++) expect(seatsOf([1n, 1n], id(`seed ${i}`))).to.deep.equal([221, 221])
+    expect(() => seatsOf([1n, 1n], '0x12')).to.throw(DaFormatError, 'the seed of the epoch')
+  })
+
   it('of a committee are for whoever has a seat, by how many: seats follow stake, and add up', () => {
     // One signer with half of the stake among five hundred.
     const stakes = [...Array<bigint>(500).fill(10n), 5000n]
