@@ -3,7 +3,7 @@ import { network } from 'hardhat'
 import { PROFILES } from '../../../deploy/profiles.ts'
 import { pickedChunk, roundSeed } from '../../../protocol/da/sampling.ts'
 import { GreedyAccount__factory, SamplingRewards__factory } from '../../../typechain-types/index.ts'
-import { HOUR } from './deploy.ts'
+import { erc7201, HOUR } from './deploy.ts'
 import { CHUNKED, certified, type Opened, openedBlob, pickedBlob, type Scene, SMALL, sampleOf, sampleQuality, scene } from './scene.ts'
 
 // A fixed gas limit: an estimate would run at another time than the one that a test sets for the next block.
@@ -101,6 +101,10 @@ describe('SamplingRewards: an answer', () => {
     const of = await load()
     const { sample } = await answered(of, 'blob')
     const [, certifiedAt] = await of.da.certificateOf(sample.batchRoot)
+    await networkHelpers.time.setNextBlockTimestamp(certifiedAt + BigInt(HOUR))
+    const last = await networkHelpers.takeSnapshot()
+    await expect(of.rewards.submit(sample)).to.emit(of.rewards, 'SampleRewarded')
+    await last.restore()
     await networkHelpers.time.setNextBlockTimestamp(certifiedAt + BigInt(HOUR) + 1n)
     await expect(of.rewards.submit(sample)).to.be.revertedWithCustomError(of.rewards, 'CertificateTooOld').withArgs(sample.batchRoot)
     expect(await of.rewards.retention()).to.equal(await of.availability.retention())
@@ -170,6 +174,15 @@ describe('SamplingRewards: a round', () => {
     expect((await of.rewards.pool()).nextReward).to.equal(COIN / 1000n + COIN / 8n)
   })
 
+  it('earns nothing where it is the one that the contract was deployed in', async () => {
+    await networkHelpers.mine(3 * BLOCKS)
+    const of = await scene(ethers, { sampling })
+    await of.rewards.fund({ value: COIN })
+    expect((await of.rewards.pool()).nextReward).to.equal(0n)
+    await nextRound()
+    expect((await of.rewards.pool()).nextReward).to.equal(COIN / 1000n + BASE)
+  })
+
   it('is won by answers that are good enough', async () => {
     const of = await load()
     for (let i = 0; i < 8; i++) await of.rewards.submit((await answered(of, `blob ${i}`)).sample)
@@ -182,6 +195,26 @@ describe('SamplingRewards: a round', () => {
       .to.be.revertedWithCustomError(of.rewards, 'QualityTooLow')
       .withArgs(quality(bad), target)
     await of.rewards.submit((await answered(of, 'good')).sample)
+    await nextRound()
+    const before = target >> 168n
+    const { target: easier } = await of.rewards.round({ blockTag: 'pending' })
+    expect(easier, 'one of four wanted').to.equal(((before + (before * 3n) / 4n / 8n) << 168n) | ONES)
+  })
+
+  it('is never so hard that it could not be eased again', async () => {
+    const of = await load()
+    for (let i = 0; i < 8; i++) await of.rewards.submit((await answered(of, `blob ${i}`)).sample)
+    // Hundreds of rounds with too many answers would lead there: the target in its slot is overwritten instead.
+    const [slot, at, least] = [BigInt(erc7201('perigee.storage.SamplingRewards')), of.rewards.target as string, 1n << 24n]
+    const word = BigInt(await ethers.provider.getStorage(at, slot))
+    expect(word >> 168n).to.equal(2n ** 88n - 1n)
+    await networkHelpers.setStorageAt(at, slot, (word & ONES) | (least << 168n))
+    const target = async () => (await of.rewards.round({ blockTag: 'pending' })).target
+    await nextRound()
+    expect(await target(), 'no harder').to.equal((least << 168n) | ONES)
+    await nextRound(1)
+    const eased = ((least - least / 8n) * 81n) >> 6n
+    expect(await target(), 'by an eighth for each of two silent rounds').to.equal((eased << 168n) | ONES)
   })
 
   it('eases the target by an eighth where nobody answered, however many rounds that took', async () => {
