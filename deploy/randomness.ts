@@ -58,8 +58,11 @@ async function checkRecorded(provider: Provider, address: string, source: Random
     )
 }
 
-/** Returns what contracts are told: PREVRANDAO, PUSH1 0, MSTORE, PUSH1 32, PUSH1 0, RETURN. Some rollups tell 1, whatever their headers say. */
-const READ_PREVRANDAO = '0x4460005260206000f3'
+/**
+ * Returns a zero byte and what contracts are told: PREVRANDAO, PUSH1 1, MSTORE, PUSH1 33, PUSH1 0, RETURN. Some rollups tell 1, whatever their headers say. What is
+ * returned is taken for the code of a new contract, and none may begin with 0xEF (EIP-3541), as one value in 256 does.
+ */
+const READ_PREVRANDAO = '0x4460015260216000f3'
 
 /** Throws if recent blocks all have one prevrandao, or contracts are told 0 or 1: seeds would be for anybody to compute in advance. */
 async function checkPrevRandao(provider: JsonRpcApiProvider): Promise<void> {

@@ -11,6 +11,9 @@ import type { Tables } from './schema.ts'
 const certificates = IDACertificates__factory.createInterface()
 export const CERTIFIED_TOPIC = certificates.getEvent('BatchCertified').topicHash
 
+/** Blocks of one question: endpoints limit how far one may reach. */
+const PAGE = 10_000
+
 /** What the chain says of our batches. The receipt of our own transaction says it first; the log has the last word. */
 export class Certificates {
   readonly #batches: Batches
@@ -45,12 +48,17 @@ export class Certificates {
     )
   }
 
-  /** Looks for a certificate that somebody else's transaction made. Returns whether there is one. */
+  /** Looks for a certificate that somebody else's transaction made, from the newest block back. Returns whether there is one. */
   async find(root: string): Promise<boolean> {
-    const logs = await this.#contract.queryFilter(this.#contract.filters.BatchCertified(root), this.#fromBlock)
-    const [certificate] = logs.flatMap(certificateIn)
-    if (certificate) await this.#batches.certified(certificate, true)
-    return certificate !== undefined
+    const filter = this.#contract.filters.BatchCertified(root)
+    for (let to = await this.#contract.runner!.provider!.getBlockNumber(); to >= this.#fromBlock; to -= PAGE) {
+      const logs = await this.#contract.queryFilter(filter, Math.max(this.#fromBlock, to - PAGE + 1), to)
+      const [certificate] = logs.flatMap(certificateIn)
+      if (!certificate) continue
+      await this.#batches.certified(certificate, true)
+      return true
+    }
+    return false
   }
 
   async apply(trx: Transaction<Tables>, { logs, toBlock }: LogRange): Promise<void> {

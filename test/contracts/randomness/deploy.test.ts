@@ -52,6 +52,7 @@ describe('Deployment of randomness', () => {
       [0n, true],
       [1n, true],
       [2n, false],
+      [0xefn << 248n, false],
     ] as const) {
       await networkHelpers.mine()
       await networkHelpers.setPrevRandao(told)
