@@ -64,6 +64,13 @@ describe('tasks, as an operator runs them', function () {
     assert.equal(await provider.getBlockNumber(), 0)
   })
 
+  it('deploy refuses a source of randomness that it does not know, and names those it does', async () => {
+    const { code, output } = await onChain('deploy', '--profile', 'small', '--randomness', 'dice')
+    assert.equal(code, 1, output)
+    assert.match(output, /no randomness "dice"; known: prevrandao, evmnet/)
+    assert.equal(await provider.getBlockNumber(), 0)
+  })
+
   it('deploy of the small profile says what it does and where it is; a second run changes nothing', async () => {
     const first = await onChain('deploy', '--profile', 'small')
     assert.equal(first.code, 0, first.output)
@@ -89,6 +96,15 @@ describe('tasks, as an operator runs them', function () {
     assert.equal(rehearsal.code, 0, rehearsal.output)
     assert.match(rehearsal.output, /deploy Flow/)
     assert.equal(book(), before)
+  })
+
+  it('deploy takes the randomness it is told to, and no other afterwards', async () => {
+    const rehearsal = await hardhat('deploy', '--profile', 'small', '--randomness', 'evmnet', '--book', folder)
+    assert.equal(rehearsal.code, 0, rehearsal.output)
+    assert.match(rehearsal.output, /deploy Randomness/)
+    const { code, output } = await onChain('deploy', '--profile', 'small', '--randomness', 'evmnet')
+    assert.equal(code, 1, output)
+    assert.match(output, /the seeds of this deployment come from prevrandao/)
   })
 
   it('schedule-price --proposal sends nothing and prints the call that a timelock would make', async () => {
