@@ -40,6 +40,10 @@ contract BN254Harness {
     }
 
     function roundHash(uint64 round, uint256[4][2] calldata hints) external view returns (bool, G1Point memory) {
+        // Memory that was used before is not clean.
+        assembly ("memory-safe") {
+            codecopy(mload(0x40), 0, 1024)
+        }
         return DrandMessage.hashToG1(round, hints);
     }
 }
