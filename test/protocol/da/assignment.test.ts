@@ -30,6 +30,11 @@ describe('shares of an epoch', () => {
     for (const code of CODES) expect(rowsOfShare(code, 1n, 1000n), `K = ${code.k}`).to.equal(Math.min(code.k, code.minRows))
   })
 
+  it('are rounded up by the least there is of a row', () => {
+    // 3 · 1024 · 8/25 = 983 + 1/25
+    expect(rowsOfShare(CODES[2]!, 8n, 25n)).to.equal(984)
+  })
+
   it('follow each other without gaps, and a code is allowed exactly if all of them fit its rows', () => {
     fc.assert(
       fc.property(skewed(130), (weights) => {
