@@ -59,16 +59,15 @@ export class Batches {
     const { root } = batchTree(ids)
     const known = await this.#find(root, epoch)
     if (known?.seed === seed) return { bls: known.bls!, ecdsa: known.ecdsa! }
-    const name = nameOf(root, epoch)
-    const signing = this.#underway.get(name) ?? this.keep(root, epoch, seed, ids).finally(() => this.#underway.delete(name))
-    this.#underway.set(name, signing)
-    return signing
+    return this.keep(root, epoch, seed, ids)
   }
 
   /** Makes a batch one that we know. Its signatures leave only when `sign` finds all of its blobs stored. */
   async keep(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
-    await writeFileAtomic(join(this.#options.folder, nameOf(root, epoch)), getBytes(concat([seed, ...ids])))
-    return this.#record(root, epoch, seed, ids)
+    const name = nameOf(root, epoch)
+    const keeping = this.#underway.get(name) ?? this.#write(root, epoch, seed, ids).finally(() => this.#underway.delete(name))
+    this.#underway.set(name, keeping)
+    return keeping
   }
 
   /** The blobs of a batch, in the order of its leaves. @throws GrpcError NOT_FOUND */
@@ -129,6 +128,11 @@ export class Batches {
 
   async #find(root: string, epoch: number): Promise<Selectable<BatchTable> | undefined> {
     return this.#options.db.selectFrom('batches').selectAll().where('root', '=', root).where('epoch', '=', epoch).executeTakeFirst()
+  }
+
+  async #write(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {
+    await writeFileAtomic(join(this.#options.folder, nameOf(root, epoch)), getBytes(concat([seed, ...ids])))
+    return this.#record(root, epoch, seed, ids)
   }
 
   async #record(root: string, epoch: number, seed: string, ids: readonly string[]): Promise<SignReply> {

@@ -1,7 +1,9 @@
+import { status } from '@grpc/grpc-js'
 import { getBytes } from 'ethers'
 import type { Kysely, Selectable } from 'kysely'
 import { SIBLING_SIZE } from '../../../protocol/da/row-path.ts'
 import type { DaContracts } from '../../../sdk/da/contracts.ts'
+import { GrpcError } from '../../runtime/grpc-error.ts'
 import type { Log } from '../../runtime/log.ts'
 import { Reverted } from '../../runtime/revert.ts'
 import type { Sender } from '../../runtime/sender.ts'
@@ -15,6 +17,8 @@ export interface ChallengesOptions {
   contract: DaContracts['challenges']
   address: string
   reading: Reading
+  /** Fetches rows of a blob that are not here. */
+  urge: (blobId: string) => void
   sender: Sender
   /** The chain's time, unix seconds. */
   now: () => number
@@ -41,7 +45,7 @@ export class Challenges {
   }
 
   async #answer({ id, blob_id, row, chunk, deadline, opened_block }: Open): Promise<void> {
-    const { contract, address, reading, sender, log } = this.#options
+    const { contract, address, reading, urge, sender, log } = this.#options
     const key = `answer challenge ${id} of block ${opened_block}`
     if (this.#underway.has(key)) return
     this.#underway.add(key)
@@ -54,6 +58,7 @@ export class Challenges {
     } catch (error) {
       // Anyone may answer, and the log that says so comes after.
       if (error instanceof Reverted && error.error === 'UnknownChallenge') return
+      if (error instanceof GrpcError && error.code === status.NOT_FOUND) urge(blob_id)
       if (!this.#complained.has(key))
         log.error({ err: error, challenge: id, blobId: blob_id, row, chunk, deadline }, 'a challenge could not be answered: trying again until its deadline')
       this.#complained.add(key)

@@ -17,10 +17,15 @@ export const schema = z.object({
     .optional()
     .describe('where others reach its gRPC, host:port; registered on chain. Where it listens, by default'),
   stake: z.coerce.bigint().min(0n).optional().describe('wei to have bonded: its weight; the least that is allowed, by default'),
+  join: z.boolean().default(false).describe('take part again, once, though the account resigned: for the start after a resignation'),
   maxBytes: z.int().min(1_048_576).default(107_374_182_400).describe('bytes of blobs it stores; beyond, blobs are refused'),
   codecThreads: z.int().min(0).max(64).default(1).describe('threads that verify rows; 0 does it in the main thread'),
   checkMs: z.int().min(50).default(3000).describe('how often registration, epochs and open challenges are looked at, in ms'),
   pruneMs: z.int().min(50).default(60_000).describe('how often blobs that need not be held any more are looked for, in ms'),
+  privateSigners: z.boolean().default(false).describe('fetch rows from signers at private addresses too; on chains 31337 and 1337 it does so anyway'),
+  repairMs: z.int().min(50).default(60_000).describe('how often rows that are missing are looked for and fetched back from the other members, in ms'),
+  scrubMs: z.int().min(50).default(3_600_000).describe('least time from the beginning of one reading of all rows to that of the next, in ms'),
+  scrubRate: z.int().min(65_536).default(4_194_304).describe('bytes in a second at which rows are read again to find those that are damaged'),
 })
 
 export type Config = z.output<typeof schema>

@@ -4,15 +4,10 @@ import { createRowCodec } from '../../../codec/rows/index.ts'
 import { domainSeparator } from '../../../protocol/compute/receipt.ts'
 import { deriveBlsKey } from '../../../protocol/da/bls.ts'
 import { paymentDomain } from '../../../protocol/da/payment.ts'
+import { connectAvailability } from '../../../sdk/da/contracts.ts'
+import { openDaReader } from '../../../sdk/da/reader.ts'
 import { MAX_MESSAGE_BYTES, SIGNER_REQUEST_BYTES, SignerService } from '../../../sdk/da/wire.ts'
-import {
-  IAvailabilityChallenges__factory,
-  IBlobPayments__factory,
-  IBonds__factory,
-  IDAEpochs__factory,
-  IDASigners__factory,
-  IRandomness__factory,
-} from '../../../typechain-types/index.ts'
+import { IAvailabilityChallenges__factory, IBlobPayments__factory, IBonds__factory, IRandomness__factory } from '../../../typechain-types/index.ts'
 import { countBuffersAsHeap } from '../../runtime/buffer-memory.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import { type Follower, followLogs } from '../../runtime/follow.ts'
@@ -27,11 +22,14 @@ import { EpochAdvance } from './epochs.ts'
 import { Intake } from './intake.ts'
 import { Membership } from './membership.ts'
 import { observe } from './metrics.ts'
+import { MissedBatches } from './missed-batches.ts'
 import { PromiseBook } from './promises.ts'
 import { Pruning } from './pruning.ts'
 import { Reading } from './reading.ts'
 import { Registration } from './registration.ts'
+import { Repair } from './repair.ts'
 import { migrations, type Tables } from './schema.ts'
+import { Scrub } from './scrub.ts'
 import { signerHandlers } from './service.ts'
 import { BlobStore } from './store.ts'
 
@@ -51,8 +49,8 @@ export const daSigner = defineKeeper({
     const bls = deriveBlsKey(getBytes(wallet.privateKey))
     const domain = { chainId: chain.chainId, contract: config.dataAvailability }
 
-    const signers = IDASigners__factory.connect(config.dataAvailability, chain.provider)
-    const epochs = IDAEpochs__factory.connect(config.dataAvailability, chain.provider)
+    const contracts = connectAvailability(config.dataAvailability, chain.provider)
+    const { signers, epochs } = contracts
     const payments = IBlobPayments__factory.connect(config.payments, chain.provider)
     const challengesContract = IAvailabilityChallenges__factory.connect(config.challenges, chain.provider)
     const bonds = IBonds__factory.connect(config.bonds, chain.provider)
@@ -65,6 +63,7 @@ export const daSigner = defineKeeper({
     const store = await BlobStore.open({ folder: join(config.dataDir, 'blobs'), db, maxBytes: config.maxBytes, log, metrics })
     const batches = await Batches.open({ folder: join(config.dataDir, 'batches'), db, membership, bls, ecdsa: wallet.signingKey, domain })
     const reading = new Reading(db, store, batches)
+    const scrub = new Scrub({ db, reading, rate: config.scrubRate, metrics })
     const codec = createRowCodec({ threads: config.codecThreads })
     runtime.onClose(() => codec.close())
     const separator = domainSeparator(paymentDomain(chain.chainId, config.payments))
@@ -80,6 +79,7 @@ export const daSigner = defineKeeper({
       advice: { StakeTooSmall: 'the least stake was raised, or some was taken: set stake higher, or bond more' },
     })
     const registration = new Registration({
+      db,
       chain,
       signers,
       contract: config.dataAvailability,
@@ -90,18 +90,40 @@ export const daSigner = defineKeeper({
       bls,
       domain,
       stake: config.stake,
+      join: config.join,
+      position: () => follower?.position() ?? -1,
       url: () => config.publicUrl ?? grpc.url,
       log,
     })
     const advance = new EpochAdvance({ chain, epochs, signers, membership, contract: config.dataAvailability, sender, log })
-    const challenges = new Challenges({ db, contract: challengesContract, address: config.challenges, reading, sender, now, log })
+    const upToDate = () => follower !== undefined && follower.problem() === undefined
+    const { codecThreads: threads, privateSigners } = config
+    // Certificates of before can't be challenged any more, nor need their challenges be answered.
+    const oldest = () => now() - retention - answerTime
+    const missed = new MissedBatches({ db, batches, membership, account, retryMs: config.repairMs, now, oldest, metrics, log })
+    const repair = new Repair({
+      db,
+      store,
+      reading,
+      membership,
+      missed,
+      openReader: () => openDaReader(contracts, { threads, privateSigners }),
+      oldest,
+      retryMs: config.repairMs,
+      upToDate,
+      signal,
+      metrics,
+      log,
+    })
+    runtime.onClose(() => repair.close())
+    const urge = (blobId: string) => repair.urge(blobId)
+    const challenges = new Challenges({ db, contract: challengesContract, address: config.challenges, reading, urge, sender, now, log })
 
     let follower: Follower | undefined
     const ready = async () => (follower ? (follower.problem() ?? registration.problem() ?? sender.problem()) : 'not started')
-    const upToDate = () => follower !== undefined && follower.problem() === undefined
     const pruning = new Pruning({ db, store, batches, membership, retention, answerTime, epochLength, now, upToDate, log })
 
-    const { count } = observe(metrics, { db, challenges })
+    const { count } = observe(metrics, { db, challenges, registration })
     const intake = new Intake({ membership, promises, store, codec, count, log })
     const status = async () => {
       const { blobs } = await db
@@ -170,6 +192,12 @@ export const daSigner = defineKeeper({
       const prunings = await runtime.queue<null>('pruning', { attempts: 1, graceMs: 2000 })
       await prunings.process(({ signal }) => pruning.prune(signal))
       await prunings.every('prune', config.pruneMs, null)
+      const repairs = await runtime.queue<null>('repairs', { attempts: 1, graceMs: 0 })
+      await repairs.process(({ signal }) => repair.run(signal))
+      await repairs.every('repair', config.repairMs, null)
+      const scrubs = await runtime.queue<null>('scrubs', { attempts: 1, graceMs: 0 })
+      await scrubs.process(({ signal }) => scrub.round(signal))
+      await scrubs.every('scrub', config.scrubMs, null)
     }
   },
 })

@@ -63,9 +63,23 @@ export class Membership {
       if (error instanceof PerigeeError && error.code === 'NOT_FOUND') throw GrpcError.failedPrecondition(error.message)
       throw error
     })
+    const place = this.#placeAmong(epoch)
+    if (!place) throw GrpcError.failedPrecondition(`${this.#account} is no member of epoch ${number}`)
+    return place
+  }
+
+  /** Our place in an epoch, however old, if it is known and we have one. */
+  async findPlace(number: number): Promise<Place | undefined> {
+    const epoch = await this.epoch(number).catch((error: unknown) => {
+      if (error instanceof PerigeeError && error.code === 'NOT_FOUND') return undefined
+      throw error
+    })
+    return epoch && this.#placeAmong(epoch)
+  }
+
+  #placeAmong(epoch: DaEpoch): Place | undefined {
     const member = epoch.members.findIndex(({ account }) => account === this.#account)
-    if (member < 0) throw GrpcError.failedPrecondition(`${this.#account} is no member of epoch ${number}`)
-    return { epoch, member }
+    return member < 0 ? undefined : { epoch, member }
   }
 
   /** The same, with a look at the chain whether the epoch is still the one we know: for what can't be taken back. */

@@ -3,10 +3,14 @@ import type { Registry } from 'prom-client'
 import { counter, gauge } from '../../runtime/metrics.ts'
 import type { Challenges } from './challenges.ts'
 import type { IntakeOptions } from './intake.ts'
+import type { Registration } from './registration.ts'
 import type { Tables } from './schema.ts'
 
 /** What an operator watches: what comes in and how it ends, what is held, and what is asked of it. */
-export function observe(metrics: Registry, { db, challenges }: { db: Kysely<Tables>; challenges: Challenges }): Pick<IntakeOptions, 'count'> {
+export function observe(
+  metrics: Registry,
+  { db, challenges, registration }: { db: Kysely<Tables>; challenges: Challenges; registration: Registration },
+): Pick<IntakeOptions, 'count'> {
   const blobs = counter(metrics, { name: 'da_signer_blobs_total', help: 'Blobs that came to be stored, by outcome', labelNames: ['outcome'] })
   const bytes = counter(metrics, { name: 'da_signer_row_bytes_total', help: 'Bytes of their rows', labelNames: ['outcome'] })
   gauge(metrics, {
@@ -39,6 +43,13 @@ export function observe(metrics: Registry, { db, challenges }: { db: Kysely<Tabl
     help: 'Challenges against this signer that wait for its answer',
     async collect() {
       this.set((await challenges.open()).length)
+    },
+  })
+  gauge(metrics, {
+    name: 'da_signer_active',
+    help: 'Whether it takes part in epochs that begin from now on',
+    collect() {
+      this.set(registration.active ? 1 : 0)
     },
   })
   return {

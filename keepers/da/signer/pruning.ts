@@ -97,12 +97,13 @@ export class Pruning {
     return current >= epoch + 2 && currentBegan !== undefined && now() > currentBegan + epochLength / 2
   }
 
-  /** Batches none of whose blobs is held any more. */
+  /** Batches none of whose blobs is held any more, or need be. */
   async #pruneBatches(): Promise<void> {
-    const { db, batches } = this.#options
+    const { db, batches, now } = this.#options
     const done = await db
       .selectFrom('batches')
       .select(['root', 'epoch'])
+      .where(({ eb, or }) => or([eb('certified_at', 'is', null), eb('certified_at', '<', now() - this.#keepFor())]))
       .where(({ not, exists, selectFrom }) =>
         not(
           exists(

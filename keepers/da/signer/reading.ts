@@ -1,28 +1,22 @@
 import { getBytes, hexlify } from 'ethers'
 import type { Kysely } from 'kysely'
-import { CHUNK_SIZE, chunkLength, chunksOfRow, SIBLING_SIZE } from '../../../protocol/da/row-path.ts'
+import { blobIdOf } from '../../../protocol/da/blob.ts'
+import { CHUNK_SIZE, chunkLength, chunksOfRow } from '../../../protocol/da/row-path.ts'
 import { blobToWire, inclusionToWire } from '../../../sdk/da/messages.ts'
 import type { BlobDescription, Chunks, GetChunksRequest, GetRowsRequest, Rows } from '../../../sdk/da/wire.ts'
 import { MAX_PORTION_BYTES } from '../../../sdk/da/wire.ts'
 import { GrpcError } from '../../runtime/grpc-error.ts'
 import type { Batches } from './batches.ts'
 import { type BlobFile, DamagedFile } from './blob-file.ts'
-import { chunkPath, isRowOf, rowTree } from './row-proof.ts'
+import { chunkPath } from './row-proof.ts'
+import { type ScannedRow, scanRows } from './row-scan.ts'
 import type { Tables } from './schema.ts'
-import { type BlobStore, blobOfHolding, type Holding } from './store.ts'
+import type { BlobStore, Holding } from './store.ts'
 
 /** Of one call. */
 const MAX_CHUNKS = 4096
 /** Blobs looked up at once for a list. */
 const PAGE = 64
-
-/** A row that matches the row root. */
-interface ReadRow {
-  index: number
-  row: Uint8Array
-  path: Uint8Array
-  tree: Uint8Array[][]
-}
 
 /** What is read of stored blobs: in portions, and never a row that does not lead to its root. */
 export class Reading {
@@ -69,7 +63,7 @@ export class Reading {
     const count = chunksOfRow(holding!.row_size)
     const beyond = positions.find(({ chunk }) => chunk >= count)
     if (beyond) throw GrpcError.invalidArgument(`rows of this blob have ${count} chunks: there is no chunk ${beyond.chunk}`)
-    const rows = new Map<number, ReadRow>()
+    const rows = new Map<number, ScannedRow>()
     const wanted = new Set(positions.map(({ row }) => row))
     for (const each of [holding!, ...others]) {
       if (wanted.size === 0) break
@@ -100,6 +94,33 @@ export class Reading {
     }
   }
 
+  /** Reads and checks rows of a holding, all of them unless told, at most `maxBytes` or one at a time. What is damaged is reported. */
+  async *scan(holding: Holding, maxBytes: number, wanted: (index: number) => boolean = () => true): AsyncGenerator<ScannedRow[]> {
+    const file = await this.#opened(holding)
+    if (!file) return
+    try {
+      for await (const run of scanRows(file, wanted, maxBytes)) {
+        for (const { index, whole } of run) if (!whole) await this.#store.report(holding, `row ${index} does not lead to the row root`)
+        yield run
+      }
+    } catch (error) {
+      if (!(error instanceof DamagedFile)) throw error
+      await this.#store.report(holding, error.message)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Whether every row is as it was stored. */
+  async isWhole(holding: Holding): Promise<boolean> {
+    let rows = 0
+    for await (const run of this.scan(holding, MAX_PORTION_BYTES)) {
+      if (!run.every(({ whole }) => whole)) return false
+      rows += run.length
+    }
+    return rows === holding.rows
+  }
+
   async #holdingsOf(blobId: string): Promise<Holding[]> {
     const holdings = await this.#store.ofBlob(blobId)
     if (holdings.length === 0) throw GrpcError.notFound(`nothing of ${blobId} is stored here`)
@@ -117,49 +138,24 @@ export class Reading {
   }
 
   async #opened(holding: Holding): Promise<BlobFile | undefined> {
-    return this.#store.read(holding).catch((error) => {
+    const file = await this.#store.read(holding).catch((error) => {
       if (error instanceof DamagedFile) return undefined
       throw error
     })
+    if (!file || (blobIdOf(file.head.blob) === holding.blob_id && file.head.seed === holding.seed)) return file
+    await file.close()
+    await this.#store.report(holding, 'its file is of another blob, or of another epoch')
+    return undefined
   }
 
-  /** Those rows of a holding that are wanted and whole; the file is read in runs of neighbours. */
-  async *#rowsOf(holding: Holding, wanted: (index: number) => boolean): AsyncGenerator<ReadRow> {
-    const file = await this.#opened(holding)
-    if (!file) return
-    try {
-      const { indices } = file.head
-      const { rowSize, log2T, rowRoot } = blobOfHolding(holding)
-      const [root, pathSize] = [getBytes(rowRoot), SIBLING_SIZE * log2T]
-      const atOnce = Math.max(1, Math.floor(MAX_PORTION_BYTES / (rowSize + pathSize)))
-      for (let first = 0; first < indices.length; ) {
-        if (!wanted(indices[first]!)) {
-          first++
-          continue
-        }
-        let count = 1
-        while (count < atOnce && first + count < indices.length && wanted(indices[first + count]!)) count++
-        const { rows, paths } = await file.read(first, count)
-        for (let i = 0; i < count; i++) {
-          const index = indices[first + i]!
-          const [row, path] = [rows.subarray(i * rowSize, (i + 1) * rowSize), paths.subarray(i * pathSize, (i + 1) * pathSize)]
-          const tree = rowTree(row)
-          if (isRowOf(root, index, tree.at(-1)![0]!, path)) yield { index, row, path, tree }
-          else await this.#store.report(holding, `row ${index} does not lead to the row root`)
-        }
-        first += count
-      }
-    } catch (error) {
-      if (!(error instanceof DamagedFile)) throw error
-      await this.#store.report(holding, error.message)
-    } finally {
-      await file.close()
-    }
+  /** Those rows of a holding that are wanted and whole; others are reported. */
+  async *#rowsOf(holding: Holding, wanted: (index: number) => boolean): AsyncGenerator<ScannedRow> {
+    for await (const run of this.scan(holding, MAX_PORTION_BYTES, wanted)) yield* run.filter(({ whole }) => whole)
   }
 }
 
 /** A chunk of a row with its path to the row root. */
-const chunkOf = ({ row, tree, path }: ReadRow, rowSize: number, chunk: number): Chunks['chunks'][number] => ({
+const chunkOf = ({ row, tree, path }: ScannedRow, rowSize: number, chunk: number): Chunks['chunks'][number] => ({
   data: row.subarray(chunk * CHUNK_SIZE, chunk * CHUNK_SIZE + chunkLength(rowSize, chunk)),
   path: chunkPath(tree, chunk, path),
 })

@@ -273,14 +273,3 @@ const recordOf = (blobId: string, epoch: number, seed: string, member: number, {
   row_root: rowRoot,
   rlc_root: rlcRoot,
 })
-
-/** The blob of a record. */
-export const blobOfHolding = ({ log2_k, row_size, length, row_root, rlc_root }: Holding): Blob => ({
-  scheme: 1,
-  log2K: log2_k,
-  log2T: log2_k + 2,
-  rowSize: row_size,
-  length,
-  rowRoot: row_root,
-  rlcRoot: rlc_root,
-})

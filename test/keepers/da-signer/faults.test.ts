@@ -1,37 +1,18 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { open, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { getBytes } from 'ethers'
 import { openBackend } from '../../../keepers/runtime/keeper.ts'
-import { connectSigner, type SignerClient } from '../../../sdk/da/wire.ts'
+import type { SignerClient } from '../../../sdk/da/wire.ts'
 import { newDataDir } from '../../support/data-dir.ts'
 import { startRpcProxy } from '../../support/rpc-proxy.ts'
 import { until } from '../../support/until.ts'
 import { all, type Da, type Dispersed, type RunningSigner, sample, startDa } from './network.ts'
+import { spawnSigner } from './process.ts'
 
 const rowsOf = async (client: SignerClient, { blobId }: Dispersed): Promise<number[]> =>
   (await all(client.getRows({ blobId: getBytes(blobId), rows: [] }))).flatMap(({ indices }) => indices)
-
-/** A keeper in a process of its own, to be killed. */
-async function spawnSigner({ privateKey, ...config }: Record<string, unknown>): Promise<{ child: ChildProcess; client: SignerClient }> {
-  const flags = Object.entries(config).flatMap(([key, value]) => [`--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, String(value)])
-  const child = spawn(process.execPath, ['--import', './scripts/ts.mjs', 'keepers/da/signer/main.ts', ...flags], {
-    env: { ...process.env, PRIVATE_KEY: String(privateKey) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let output = ''
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout!.on('data', (text) => {
-      output += text
-      const started = /"url":"([^"]+)"[^\n]*"msg":"started"/.exec(output)
-      if (started) resolve(started[1]!)
-    })
-    child.once('exit', (code) => reject(new Error(`the signer ended with ${code}:\n${output}`)))
-  })
-  return { child, client: connectSigner(url) }
-}
 
 describe('a signer of data availability: what goes wrong', function () {
   this.timeout(90_000)

@@ -32,7 +32,7 @@ const PROFILE: Profile = { access: {}, stake: true, da: { ...PROFILES.local!.da!
 const STAKE = parseEther('100')
 /** Development accounts: the deployer, who also disperses and pays, the keeper under test, and the other members. */
 const [DISPERSER, KEEPER] = [6, 7]
-const OTHERS = [8, 9, 10]
+export const OTHERS = [8, 9, 10]
 
 /** A blob as its disperser has it. */
 export interface Dispersed {
@@ -163,11 +163,11 @@ export async function startDa() {
     return paymentToWire({ promise, signature: getBytes(signature) })
   }
 
-  /** What the disperser sends to the keeper. */
-  async function request(dispersed: Dispersed, of?: DaEpoch): Promise<StoreRequest> {
+  /** What the disperser sends to the keeper, or another member. */
+  async function request(dispersed: Dispersed, of?: DaEpoch, account?: string): Promise<StoreRequest> {
     const { blob, blobId, encoded } = dispersed
     const members = of ?? (await epoch())
-    const indices = createAssignment(members, blobId, blob.log2K).rowsOf(indexOf(members))
+    const indices = createAssignment(members, blobId, blob.log2K).rowsOf(indexOf(members, account))
     const { rlc } = encoded
     return {
       epoch: members.epoch,
@@ -178,7 +178,7 @@ export async function startDa() {
       payment: await payment(blobId, blob),
     }
   }
-  const indexOf = ({ members }: DaEpoch) => members.findIndex(({ account }) => account === wallet(KEEPER).address)
+  const indexOf = ({ members }: DaEpoch, address = wallet(KEEPER).address) => members.findIndex(({ account }) => account === address)
 
   /** Our rows of a blob. */
   const rowsOf = (members: DaEpoch, { blobId, blob }: Dispersed) => createAssignment(members, blobId, blob.log2K).rowsOf(indexOf(members))
