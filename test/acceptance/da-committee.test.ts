@@ -64,7 +64,7 @@ describe('Data availability with more signers than seats', function () {
     expect(epoch.members.map(({ id, weight }) => [id, weight])).to.deep.equal(members.map(({ weight }, i) => [signers[i]! + 1, weight]))
     expect(3 * seatsOf(epoch.members.filter(isRunning))).to.be.greaterThan(2 * COMMITTEE_SEATS)
     expect(epoch.members.length).to.be.greaterThan(80)
-    const steps = await network.gasOf('advance')
+    const steps = await network.gasOfSteps()
     expect(steps.length).to.be.greaterThan(7)
     expect(Math.max(...steps)).to.be.lessThan(8_000_000)
   })
