@@ -15,7 +15,7 @@ const rowsOf = async (client: SignerClient, { blobId }: Dispersed): Promise<numb
   (await all(client.getRows({ blobId: getBytes(blobId), rows: [] }))).flatMap(({ indices }) => indices)
 
 describe('a signer of data availability: what goes wrong', function () {
-  this.timeout(90_000)
+  this.timeout(300_000)
   let da: Da
   let signer: RunningSigner
   let seed = 100

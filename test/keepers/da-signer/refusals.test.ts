@@ -18,7 +18,7 @@ function flipped(bytes: Uint8Array, at: number): Uint8Array {
 }
 
 describe('a signer of data availability refuses', function () {
-  this.timeout(60_000)
+  this.timeout(300_000)
   let da: Da
   let signer: RunningSigner
   /** Everybody recovers the one, and has a part of the other. */

@@ -6,7 +6,7 @@ import { until } from '../../support/until.ts'
 import { type Da, type RunningSigner, sample, startDa } from './network.ts'
 
 describe('a signer of data availability that left', function () {
-  this.timeout(90_000)
+  this.timeout(300_000)
   let da: Da
   let signer: RunningSigner
   const RESIGNED = 'this signer has resigned: it serves what it signed and takes no part; to come back, start it with --join true'

@@ -11,7 +11,7 @@ import { until } from '../../support/until.ts'
 import { all, type Da, type Dispersed, type RunningSigner, sample, startDa } from './network.ts'
 
 describe('a signer of data availability', function () {
-  this.timeout(60_000)
+  this.timeout(300_000)
   let da: Da
   let signer: RunningSigner
 

@@ -24,7 +24,7 @@ const [SOON, NEVER] = [500, 86_400_000]
 const QUIET = { checkMs: 500, pruneMs: NEVER, repairMs: NEVER, scrubMs: NEVER }
 
 describe('a signer of data availability looks after its rows', function () {
-  this.timeout(180_000)
+  this.timeout(300_000)
   let da: Da
   /** The other members. */
   let peers: RunningSigner[]
