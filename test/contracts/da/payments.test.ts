@@ -88,6 +88,7 @@ describe('BlobPayments: balances', () => {
     await expect(payments.requestWithdrawal(COIN + 1n))
       .to.be.revertedWithCustomError(payments, 'InsufficientBalance')
       .withArgs(COIN, COIN + 1n)
+    await expect(payments.requestWithdrawal(COIN)).to.emit(payments, 'WithdrawalRequested')
   })
 
   it('stay where they are when the receiver refuses them, and are paid once to one that calls again', async () => {
@@ -168,6 +169,8 @@ describe('BlobPayments: a promise', () => {
     await of.payments.connect(of.disperser).redeem(of.batch.root, [redemptionOf(await promised(of, { blobId: BLOBS[0] }), of.batch)])
     const { available, withdrawing } = await of.payments.balanceOf(of.payerAddress)
     expect([available, withdrawing]).to.deep.equal([0n, COIN - FEE])
+    expect(await outcomeOf(of, await promised(of, { blobId: BLOBS[1], fee: COIN - FEE }), { index: 1 }), 'all there is').to.equal(REDEEMED)
+    expect(await outcomeOf(of, await promised(of, { blobId: BLOBS[1], fee: COIN - FEE + 1n }), { index: 1 }), 'a wei more').to.equal(TOO_POOR)
   })
 
   it('is refused alone: those beside it are redeemed', async () => {
