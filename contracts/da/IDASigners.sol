@@ -37,6 +37,8 @@ interface IDASigners {
     /// Certificates name members by two bytes.
     error TooManySigners(uint256 max);
     error ZeroMinStake();
+    /// Stake would be at risk for longer than a bond can last.
+    error BondDelayTooLong(uint64 delay, uint64 longest);
 
     /// @notice Registers the caller, active. `proof` is the BLS signature of `possessionDigest(caller)`; `counter` and `y` are the hint of its hash to
     /// the curve (see `BN254.hashToG1`). Reverts AlreadyRegistered, KeyTaken, InvalidProofOfPossession, StakeTooSmall, InvalidUrl, EpochBeingBuilt,

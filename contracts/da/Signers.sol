@@ -51,8 +51,11 @@ abstract contract Signers is IDASigners, AccessManagedUpgradeable {
     /// @custom:oz-upgrades-unsafe-allow state-variable-immutable
     uint64 public immutable bondDelay;
 
+    /// Reverts BondDelayTooLong where nobody could bond.
     /// @custom:oz-upgrades-unsafe-allow constructor
     constructor(address bonds, address challenges, uint64 bondDelay_) {
+        uint64 longest = IBonds(bonds).MAX_DELAY();
+        require(bondDelay_ <= longest, BondDelayTooLong(bondDelay_, longest));
         _bonds = IBonds(bonds);
         _challenges = challenges;
         bondDelay = bondDelay_;

@@ -203,15 +203,6 @@ export function formed<T>(read: () => T): T {
 
 const lie = (reason: string): PerigeeError => new PerigeeError('VERIFICATION_FAILED', reason)
 
-export function shuffled<T>(items: T[]): T[] {
-  const mixed = [...items]
-  for (let i = mixed.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1))
-    ;[mixed[i], mixed[j]] = [mixed[j]!, mixed[i]!]
-  }
-  return mixed
-}
-
 export const describeFault = ({ account, url, reason, lied }: SignerFault): string => `${url || account} ${lied ? 'LIED' : 'was no help'}: ${reason}`
 
 const ANCHORED = 'If it was anchored in storage, it is still there (--from-storage).'

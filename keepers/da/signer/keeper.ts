@@ -75,7 +75,7 @@ export const daSigner = defineKeeper({
       database: db,
       interfaces: [signers.interface, epochs.interface, challengesContract.interface, bonds.interface, IRandomness__factory.createInterface()],
       // Others may be faster, and whatever waits for an epoch is tried again.
-      expected: ['EpochNotDue', 'TooFewSigners', 'EpochBeingBuilt', 'SeedNotReady', 'UnknownChallenge'],
+      expected: ['EpochNotDue', 'TooFewSigners', 'EpochBeingBuilt', 'SeedNotReady', 'StakesJustRead', 'UnknownChallenge'],
       advice: { StakeTooSmall: 'the least stake was raised, or some was taken: set stake higher, or bond more' },
     })
     const registration = new Registration({

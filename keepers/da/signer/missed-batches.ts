@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import type { Registry } from 'prom-client'
 import { batchTree } from '../../../protocol/da/batch-tree.ts'
 import type { DaEpoch, EpochMember } from '../../../sdk/da/epochs.ts'
-import { shuffled } from '../../../sdk/da/locate.ts'
+import { byWeight } from '../../../sdk/da/order.ts'
 import type { DaReader } from '../../../sdk/da/reader.ts'
 import { PerigeeError, reasonOf } from '../../../sdk/errors.ts'
 import type { Log } from '../../runtime/log.ts'
@@ -98,7 +98,10 @@ export class MissedBatches {
     const known = await db.selectFrom('batches').select('seed').where('root', '=', root).where('epoch', '=', number).executeTakeFirst()
     if (known?.seed) return
     const epoch = await membership.epoch(number)
-    const others = shuffled(epoch.members.filter((member) => member.account !== account))
+    const others = byWeight(
+      epoch.members.filter((member) => member.account !== account),
+      ({ weight }) => weight,
+    )
     for (let at = 0; at < others.length; at += LANES) {
       const asked = others.slice(at, at + LANES).map((member) => this.#ask(reader, member, { root, epoch: number }, signal))
       const ids = await Promise.any(asked).catch(() => undefined)

@@ -229,8 +229,15 @@ describe('Data availability: governance', () => {
 
   it('begins with parameters that make sense', async () => {
     const { at, da, governor, bonds, randomness } = await networkHelpers.loadFixture(one)
-    const deploy = (epochLength: number) => new DataAvailability__factory(governor).deploy(bonds, randomness, governor, epochLength, 60)
+    const deploy = (epochLength: number, answerTime = 60) =>
+      new DataAvailability__factory(governor).deploy(bonds, randomness, governor, epochLength, answerTime)
     for (const length of [0, 30 * 86_400 + 1]) await expect(deploy(length)).to.be.revertedWithCustomError(da, 'InvalidEpochLength').withArgs(length)
+    const longest = await bonds.MAX_DELAY()
+    const [most, least] = [Number(longest), Number(await (await deploy(60, 0)).bondDelay())]
+    await expect(deploy(60, most - least + 1))
+      .to.be.revertedWithCustomError(da, 'BondDelayTooLong')
+      .withArgs(longest + 1n, longest)
+    expect(await (await deploy(60, most - least)).bondDelay()).to.equal(longest)
     const implementation = await deploy(30 * 86_400)
     const proxy = await ethers.getContractFactory('ERC1967Proxy')
     const initialised = (minStake: bigint, minSigners: number) =>
