@@ -65,7 +65,7 @@ class RowFetch {
   readonly #located: LocatedBlob
   readonly #options: FetchOptions
   readonly #k: number
-  readonly #queue: Piece[]
+  #queue: Piece[]
   readonly #active = new Set<Active>()
   readonly #faults: SignerFault[] = []
   readonly #given = new Map<EpochMember, { account: string; url: string; rows: number }>()
@@ -109,13 +109,20 @@ class RowFetch {
       const moving = [...this.#active].filter(({ stalled }) => !stalled)
       const wanted = this.#k - this.#count - moving.reduce((sum, { missing }) => sum + missing.size, 0)
       if (wanted <= 0 || moving.length >= LANES || this.#active.size >= MAX_ACTIVE) break
-      const piece = this.#queue.shift()
+      const piece = this.#next()
       if (!piece) break
-      if (this.#excluded.has(piece.member)) continue
-      if (piece.rows.length > wanted) this.#queue.push({ ...piece, rows: piece.rows.subarray(wanted) })
+      if (piece.rows.length > wanted) this.#queue.unshift({ ...piece, rows: piece.rows.subarray(wanted) })
       void this.#fetch({ ...piece, rows: piece.rows.subarray(0, wanted) })
     }
     if (this.#count === this.#k || this.#active.size === 0) this.#done.resolve()
+  }
+
+  /** The first piece of a signer that may be asked; who is silent is asked for more only when nobody else is left. */
+  #next(): Piece | undefined {
+    this.#queue = this.#queue.filter(({ member }) => !this.#excluded.has(member))
+    const silent = new Set([...this.#active].filter(({ stalled }) => stalled).map(({ piece }) => piece.member))
+    const at = this.#queue.findIndex(({ member }) => !silent.has(member))
+    return this.#queue.splice(Math.max(0, at), 1)[0]
   }
 
   async #fetch(piece: Piece): Promise<void> {

@@ -63,7 +63,8 @@ function notOneBlob(blobId: string, reason: string, cause?: unknown): PerigeeErr
 
 /**
  * Whom to ask for what, in this order. Where every original row has an owner, and few own them, originals come first: together they are the blob, and
- * nothing need be decoded. Else everyone is asked for an equal part, in random order by weight, and for the rest of its rows in case others fail.
+ * nothing need be decoded. Else, in random order by weight, as many as can be asked at once are asked for a part that together is the blob, then for the
+ * rest of their rows, and then the others: where hundreds of small members are away, few of them are waited for.
  */
 async function planOf({ epochs, signerAt }: DaReader, { blobId, blob, epoch, faults }: LocatedBlob): Promise<Piece[]> {
   const assignment = createAssignment(epoch, blobId, blob.log2K)
@@ -71,22 +72,26 @@ async function planOf({ epochs, signerAt }: DaReader, { blobId, blob, epoch, fau
   const owners = epoch.members.map((member) => ({ member, rows: assignment.rowsOf(member.index) })).filter(({ rows }) => rows.length > 0)
   const holders = byWeight(owners, ({ member }) => member.weight)
   const urls = await Promise.all(holders.map(({ member }) => epochs.urlOf(member)))
-  const part = systematicHolders(assignment, k) <= LANES ? undefined : Math.ceil(k / Math.min(LANES, holders.length))
-  const first: Piece[] = []
-  const rest: Piece[] = []
+  const systematic = systematicHolders(assignment, k) <= LANES
+  const held = holders.slice(0, LANES).reduce((sum, { rows }) => sum + rows.length, 0)
+  const [first, rest, others]: [Piece[], Piece[], Piece[]] = [[], [], []]
   holders.forEach(({ member, rows }, i) => {
     const url = urls[i]!
     try {
       const source = { member, url, client: signerAt(url) }
-      const ordered = part ? rows : rows.toSorted()
-      const split = part ?? ordered.filter((row) => row < k).length
+      const ordered = systematic ? rows.toSorted() : rows
+      const split = systematic ? ordered.filter((row) => row < k).length : Math.min(rows.length, Math.ceil((rows.length * k) / held))
+      if (!systematic && i >= LANES) {
+        others.push({ ...source, rows })
+        return
+      }
       if (split > 0) first.push({ ...source, rows: ordered.subarray(0, split) })
       if (split < ordered.length) rest.push({ ...source, rows: ordered.subarray(split) })
     } catch (error) {
       faults.push({ account: member.account, url, reason: reasonOf(error), lied: false })
     }
   })
-  return [...first, ...rest]
+  return [...first, ...rest, ...others]
 }
 
 /** How many members own the original rows together; infinitely many where one of the rows has no owner. */

@@ -15,10 +15,10 @@ const MAX_BITS = 128
 const LOOKS = 5
 /** Where fewer would show nothing, as one signer has all rows, it is no dearer to fetch the blob. */
 const MAX_SAMPLES = 1024
-/** Signers asked at once. */
-const LANES = 8
+/** Signers asked at once: for some hundred bytes each. */
+const LANES = 32
 /** Milliseconds for a signer to answer its samples. */
-const TIMEOUT = 10_000
+const TIMEOUT = 5_000
 
 export interface VerifyOptions extends LocateOptions {
   /** How certain it has to be: `available` is wrong with a chance of at most 2^-bits. Default: 40. */
