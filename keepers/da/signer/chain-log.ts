@@ -1,5 +1,5 @@
 import { getAddress } from 'ethers'
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type ExpressionBuilder, type Kysely, sql, type Transaction } from 'kysely'
 import {
   IAvailabilityChallenges__factory,
   IBlobPayments__factory,
@@ -69,18 +69,7 @@ export class ChainLog {
       .updateTable('holdings')
       .set({ listed: null })
       .where('listed', 'is not', null)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('batch_blobs')
-              .innerJoin('batches', (join) => join.onRef('batches.root', '=', 'batch_blobs.root').onRef('batches.epoch', '=', 'batch_blobs.epoch'))
-              .select('batches.root')
-              .whereRef('batch_blobs.blob_id', '=', 'holdings.blob_id')
-              .whereRef('batches.seed', '=', 'holdings.seed')
-              .where('batches.certified_block', 'is not', null),
-          ),
-        ),
-      )
+      .where((on) => on.not(isCertified(on)))
       .execute()
     await trx.deleteFrom('challenges').where('opened_block', '>', toBlock).execute()
     await trx.updateTable('challenges').set({ closed_block: null }).where('closed_block', '>', toBlock).execute()
@@ -152,19 +141,16 @@ export class ChainLog {
 
 /** Lists blobs that were stored, or whose batch became known, when it had its certificate already. */
 export async function listCertified(db: Kysely<Tables>): Promise<void> {
-  await db
-    .updateTable('holdings')
-    .set({ listed: sql<number>`nextval('holdings_listed')` })
-    .where('listed', 'is', null)
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('batch_blobs')
-          .innerJoin('batches', (join) => join.onRef('batches.root', '=', 'batch_blobs.root').onRef('batches.epoch', '=', 'batch_blobs.epoch'))
-          .select('batches.root')
-          .whereRef('batch_blobs.blob_id', '=', 'holdings.blob_id')
-          .whereRef('batches.seed', '=', 'holdings.seed')
-          .where('batches.certified_block', 'is not', null),
-      ),
-    )
-    .execute()
+  await db.updateTable('holdings').set({ listed: sql<number>`nextval('holdings_listed')` }).where('listed', 'is', null).where(isCertified).execute()
 }
+
+/** Whether a batch of the blob has a certificate, of the epoch that these rows are for. */
+const isCertified = ({ exists, selectFrom }: ExpressionBuilder<Tables, 'holdings'>) =>
+  exists(
+    selectFrom('batch_blobs')
+      .innerJoin('batches', (join) => join.onRef('batches.root', '=', 'batch_blobs.root').onRef('batches.epoch', '=', 'batch_blobs.epoch'))
+      .select('batches.root')
+      .whereRef('batch_blobs.blob_id', '=', 'holdings.blob_id')
+      .whereRef('batches.seed', '=', 'holdings.seed')
+      .where('batches.certified_block', 'is not', null),
+  )
