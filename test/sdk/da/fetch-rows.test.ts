@@ -50,6 +50,30 @@ describe('Fetching rows', function () {
     assert.deepEqual([most, LANES], [16, 16])
   })
 
+  it('asks for the rest of a signer’s rows, as far as they are wanted, before it asks who comes after it', async () => {
+    const { epoch, blobId, blob } = located
+    const assignment = createAssignment(epoch, blobId, blob.log2K)
+    const asked: number[] = []
+    const piece = (member: number, from: number, to: number, isGone = false): Piece => {
+      const of = epoch.members[member]!
+      const { url } = da.serverOf(of.account)
+      const client: SignerClient = {
+        ...da.reader.signerAt(url),
+        async *getRows(request, options): AsyncGenerator<Rows> {
+          asked.push(member)
+          if (isGone) throw new Error('gone')
+          yield* da.reader.signerAt(url).getRows(request, options)
+        },
+      }
+      return { member: of, url, client, rows: assignment.rowsOf(member).subarray(from, to) }
+    }
+    const order = [piece(0, 0, 20), piece(1, 0, 135), piece(2, 0, 50, true), piece(3, 0, 51, true), piece(0, 20, 135), piece(4, 0, 135, true)]
+    const { indices, sources } = await fetchRows(located, order, { codec: da.reader.codec })
+    assert.equal(new Set(indices).size, 256)
+    assert.deepEqual(sources.map(({ rows }) => rows).sort(), [121, 135])
+    assert.deepEqual(asked, [0, 1, 2, 3, 0, 0])
+  })
+
   it('asks nobody for who is gone already', async () => {
     const asked = pieces()
     for (const server of da.servers) server.asked = []
